@@ -1,0 +1,100 @@
+"""What a dataset component provides: images by name, a pure function of an index and a generator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Item = dict[str, Tensor]
+"""Images by the name of the tensor they become: `{"real_A": …, "real_B": …}`; each uint8 (C, H, W) in 0 … 255, or
+floating point (C, H, W) in [-1, 1]."""
+
+
+class TrainSplit(ABC):
+    """The images that are trained on.
+
+    A split is used from several loader processes at once, so it must survive pickling, and what `draw` returns may
+    depend on nothing but its arguments.
+    """
+
+    shuffled: bool = True
+    """Whether an epoch visits the indices in a fresh random order, or from 0 up."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Draws in an epoch; for unpaired domains the size of the larger one."""
+
+    @abstractmethod
+    def draw(self, index: int, rng: np.random.Generator) -> Item:
+        """One training example, augmented; each image of the size that the dataset declares.
+
+        index: 0 … len(self) - 1. rng: decides everything that is random about this draw.
+        """
+
+
+class TestSplit(ABC):
+    """The test images of one domain, in a fixed order, nothing random about them."""
+
+    __test__ = False  # pytest takes the name for a test
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Item:
+        """One image as `real_<domain>`; where its true translation is known, that as `truth_<other domain>`."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """A name for people: the file name, or a number."""
+
+
+class Dataset(ABC):
+    """A dataset component. The constructor only takes options; `open` reads the disk.
+
+    After `open`:
+
+    channels: number of channels by domain, `{"A": 3, "B": 3}`.
+    size: (height, width) of every training image, or None when images differ in size.
+    train, test: the splits; `test` by domain, possibly empty.
+    """
+
+    channels: Mapping[str, int]
+    size: tuple[int, int] | None
+    train: TrainSplit
+    test: Mapping[str, TestSplit]
+
+    operation_keys: frozenset[str] = frozenset()
+    """Options that say where the images come from, not which they are (`root`): they may differ when a run goes on."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Find, check and load the images.
+
+        Raises DataError with every fault found, each with its file or folder and what to do.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A short hash that changes when the images do; computed without reading every byte twice."""
+
+    def close(self) -> None:
+        """Give back what `open` took; the splits are not used afterwards. Does nothing by default."""
+        return
+
+
+def to_unit_range(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Images as the networks see them: uint8 0 … 255 becomes x / 127.5 - 1; floating point is only cast."""
+    if images.dtype == torch.uint8:
+        return images.to(dtype).div_(127.5).sub_(1.0)
+    return images.to(dtype)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] to 0 … 255, clamped and truncated as the reference implementation writes its PNG files."""
+    return images.detach().float().add(1.0).mul(127.5).clamp_(0.0, 255.0).to(torch.uint8)
