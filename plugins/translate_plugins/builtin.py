@@ -1,0 +1,57 @@
+"""What the built-in components are called. They come in through the same hook as a stranger's."""
+
+from __future__ import annotations
+
+from translate_core import NoPool, hookimpl
+from translate_core.registry import Registrar
+#from translate_plugins.datasets.synthetic import Synthetic
+from translate_plugins.datasets.unpaired_folders import UnpairedFolders
+from translate_plugins.discriminators.patchgan import PatchGAN
+from translate_plugins.discriminators.pixelgan import PixelGAN
+from translate_plugins.generators.resnet import ResNet
+from translate_plugins.generators.unet import UNet
+from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
+from translate_plugins.losses.adversarial import BCE, LSGAN
+from translate_plugins.losses.reconstruction import Cycle, Identity
+from translate_plugins.methods.cyclegan import CycleGAN
+from translate_plugins.metrics.psnr import PSNR
+from translate_plugins.metrics.ssim import SSIM
+from translate_plugins.optimizers.adam import adam, adamw
+from translate_plugins.optimizers.sgd import sgd
+from translate_plugins.pools.history import History
+from translate_plugins.schedules.constant import Constant
+from translate_plugins.schedules.cosine import Cosine
+from translate_plugins.schedules.linear_decay import LinearDecay
+from translate_plugins.schedules.step import Step
+
+
+@hookimpl
+def register(registry: Registrar) -> None:
+    """Everything that this package offers."""
+    registry.method("cyclegan", CycleGAN)
+    registry.generator("resnet", ResNet)
+    registry.generator("unet", UNet)
+    registry.discriminator("patchgan", PatchGAN)
+    registry.discriminator("pixelgan", PixelGAN)
+    registry.loss("lsgan", LSGAN)
+    registry.loss("bce", BCE)
+    registry.loss("cycle", Cycle)
+    registry.loss("identity", Identity)
+    registry.pool("history", History)
+    registry.pool("none", NoPool)
+    registry.dataset("unpaired_folders", UnpairedFolders)
+#    registry.dataset("synthetic", Synthetic)
+    registry.optimizer("adam", adam)
+    registry.optimizer("adamw", adamw)
+    registry.optimizer("sgd", sgd)
+    registry.schedule("constant", Constant, default=True)
+    registry.schedule("linear_decay", LinearDecay)
+    registry.schedule("cosine", Cosine)
+    registry.schedule("step", Step)
+    registry.init("normal", normal, default=True)
+    registry.init("xavier", xavier)
+    registry.init("kaiming", kaiming)
+    registry.init("orthogonal", orthogonal)
+    registry.init("none", none)
+    registry.metric("psnr", PSNR, default=True)
+    registry.metric("ssim", SSIM, default=True)

@@ -1,0 +1,1 @@
+"""Losses: terms of the game, each citing its equation."""

@@ -1,0 +1,1 @@
+"""Methods: networks, equations and the order of updates."""

@@ -1,0 +1,1 @@
+"""Observers: what watches a run."""

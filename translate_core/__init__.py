@@ -1,0 +1,56 @@
+"""An engine that trains image-to-image translation from recipes; every component comes from a plugin.
+
+What stands in `__all__` is what plugins and users build on.
+"""
+
+from translate_core.data import Dataset, Item, TestSplit, TrainSplit
+from translate_core.errors import DataError, Fault, RecipeError, UserError
+from translate_core.hookspecs import hookimpl
+from translate_core.loss import Loss, Tensors
+from translate_core.method import (
+    DISCRIMINATORS,
+    GENERATORS,
+    Direction,
+    Method,
+    Role,
+    discriminator,
+    generator,
+    tensor,
+)
+from translate_core.metric import Metric
+from translate_core.observer import Observer, Result, RunInfo, Sample
+from translate_core.pool import NoPool, Pool
+from translate_core.schedule import Length, Schedule
+from translate_core.schema import Factory
+
+__all__ = [
+    "DISCRIMINATORS",
+    "GENERATORS",
+    "DataError",
+    "Dataset",
+    "Direction",
+    "Factory",
+    "Fault",
+    "Item",
+    "Length",
+    "Loss",
+    "Method",
+    "Metric",
+    "NoPool",
+    "Observer",
+    "Pool",
+    "RecipeError",
+    "Result",
+    "Role",
+    "RunInfo",
+    "Sample",
+    "Schedule",
+    "Tensors",
+    "TestSplit",
+    "TrainSplit",
+    "UserError",
+    "discriminator",
+    "generator",
+    "hookimpl",
+    "tensor",
+]

@@ -1,0 +1,174 @@
+"""Checkpoints: named things with a state_dict, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from translate_core.errors import UserError
+
+FORMAT = 1
+_NAME = re.compile(r"step-(\d+)\.pt")
+
+
+class Stateful(Protocol):
+    """A part of a checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, plain numbers and text, nested in dicts and lists."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Takes back what `state_dict` gave."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One that was read and found whole.
+
+    record: what the run noted beside the parts: the resolved recipe, versions, the fingerprint of the data.
+    """
+
+    path: Path
+    step: int
+    record: Mapping[str, Any]
+    parts: Mapping[str, dict[str, Any]]
+
+    def restore(self, parts: Mapping[str, Stateful]) -> None:
+        """Gives every part its state back. Raises UserError when the two sets of names differ."""
+        lacking, extra = sorted(parts.keys() - self.parts.keys()), sorted(self.parts.keys() - parts.keys())
+        if lacking or extra:
+            raise UserError(
+                f"{self.path} is of another recipe: it lacks {', '.join(lacking) or 'nothing'}, "
+                f"and has {', '.join(extra) or 'nothing'} beside"
+            )
+        for name, part in parts.items():
+            try:
+                part.load_state_dict(self.parts[name])
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise UserError(f"{self.path} is of another recipe: {name} does not fit: {error}") from None
+
+
+class DamagedError(UserError):
+    """A checkpoint that was not written to its end, or has changed since."""
+
+
+class Checkpoints:
+    """The `checkpoints/` folder of a run: `step-<n>.pt`, each with its SHA-256 beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def paths(self) -> list[Path]:
+        """Every checkpoint, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        numbered = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+        return [path for _, path in sorted(numbered, reverse=True)]
+
+    def save(self, step: int, record: Mapping[str, Any], parts: Mapping[str, dict[str, Any]], keep: int) -> Path:
+        """Writes one and prunes the oldest, so that `keep` remain.
+
+        A kill at any moment leaves either the new one whole, or the ones before as they were: the digest is in place
+        before the file gets its name.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step-{step}.pt"
+        part = path.with_suffix(".pt.part")
+        with part.open("wb") as stream:
+            torch.save({"format": FORMAT, "step": step, "record": dict(record), "parts": dict(parts)}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _write(digest_path(path), f"{_digest(part)}  {path.name}\n")
+        part.replace(path)
+        _sync_folder(self.folder)
+        for old in self.paths()[keep:]:
+            old.unlink()
+            digest_path(old).unlink(missing_ok=True)
+        for leftover in self.folder.glob("*.part"):
+            leftover.unlink()
+        return path
+
+    def newest(self, tell: Callable[[str], None]) -> Checkpoint | None:
+        """The newest whole checkpoint, None where there is none. tell: is told of every damaged one that is passed over.
+
+        Raises UserError when checkpoints exist and none is whole, or one is refused.
+        """
+        paths = self.paths()
+        for path in paths:
+            try:
+                return load(path)
+            except DamagedError as error:
+                # Out of the way, or it would count among those to keep, and be the newest again next time.
+                path.rename(path.with_name(path.name + ".damaged"))
+                digest_path(path).unlink(missing_ok=True)
+                tell(f"{error}. It is now {path.name}.damaged; the one before it is used")
+        if paths:
+            raise UserError(
+                f"no checkpoint in {self.folder} is whole ({', '.join(path.name for path in paths)} were damaged); "
+                f"start again with --fresh"
+            )
+        return None
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads one checkpoint on the CPU.
+
+    Raises DamagedError when the file is not what was written, UserError when it holds anything but plain data and
+    tensors, or has another format.
+    """
+    try:
+        expected = digest_path(path).read_text(encoding="utf-8").split()[0]
+    except (OSError, IndexError):
+        raise DamagedError(f"{path} has no digest beside it ({digest_path(path).name})") from None
+    if _digest(path) != expected:
+        raise DamagedError(f"{path} is damaged: its SHA-256 is not the one noted beside it")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError):
+        raise UserError(
+            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; "
+            f"loading anything else could run code"
+        ) from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT or not {"step", "record", "parts"} <= data.keys():
+        raise UserError(f"{path} is refused: it is no checkpoint of ours, or of another version's format")
+    return Checkpoint(path, data["step"], data["record"], data["parts"])
+
+
+def digest_path(path: Path) -> Path:
+    """Where a checkpoint's SHA-256 stands."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes renames in a folder last through a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""What people see on the terminal: messages on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+from rich.console import Console
+
+from translate_core.errors import UserError
+
+OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """One plain line about what is going on."""
+    stderr.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """Something that the user should know, and that stops nothing."""
+    stderr.print(f"warning: {text}", style="yellow", markup=False)
+
+
+def guarded(command: str, body: Callable[[], int]) -> int:
+    """Runs a command and turns what it raises into an exit status.
+
+    0 done, 2 the user's fault (the message alone), 130 interrupted, 1 a defect of ours (with its traceback).
+    """
+    import torch
+
+    try:
+        return body()
+    except UserError as error:
+        stderr.print(f"{command}: {error}", style="red" if stderr.is_terminal else None, markup=False)
+        return USER_FAULT
+    except torch.OutOfMemoryError as error:
+        stderr.print(
+            f"{command}: the device has too little memory: {str(error).splitlines()[0]}\n"
+            f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
+            f"networks; training.precision=bf16 halves what activations take",
+            markup=False,
+        )
+        return USER_FAULT
+    except KeyboardInterrupt:
+        stderr.print(f"{command}: interrupted", markup=False)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return OK
+    except Exception:
+        traceback.print_exc()
+        stderr.print(
+            f"{command}: this is a defect in the software, not in what you asked for; please report it", markup=False
+        )
+        return DEFECT

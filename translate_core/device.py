@@ -1,0 +1,31 @@
+"""Which device a run computes on."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from translate_core.errors import UserError
+
+CHOICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str) -> torch.device:
+    """name: one of CHOICES; `auto` takes CUDA, else MPS, else the CPU. Under torchrun each process has its own GPU.
+
+    Raises UserError when the device is not there.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
+    if not available[name]:
+        there = ", ".join(kind for kind, yes in available.items() if yes)
+        raise UserError(
+            f"there is no device '{name}' here, or this build of torch ({torch.__version__}) cannot use it. There is: {there}"
+        )
+    if name == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
+    return torch.device(name)

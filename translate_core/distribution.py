@@ -1,0 +1,77 @@
+"""Several processes on one run, as `torchrun` starts them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the others."""
+
+    rank: int = 0
+    count: int = 1
+    local: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and talks to people."""
+        return self.rank == 0
+
+    def average(self, parameters: Sequence[Tensor]) -> None:
+        """Averages gradients over the ranks, in one flat message of fixed layout.
+
+        A missing gradient counts as zero, so ranks may reach different parameters without waiting for each other.
+        """
+        if self.count == 1:
+            return
+        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) for p in parameters])
+        dist.all_reduce(flat)
+        flat.div_(self.count)
+        for parameter, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def any(self, flag: bool) -> bool:
+        """Whether any rank says so; every rank gets the same answer."""
+        if self.count == 1:
+            return flag
+        device = torch.device("cuda", self.local) if dist.get_backend() == "nccl" else torch.device("cpu")
+        votes = torch.tensor(int(flag), device=device)
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+        return bool(votes.item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value, on the first rank; an empty list on the others."""
+        if self.count == 1:
+            return [value]
+        gathered: list[Any] | None = [None] * self.count if self.first else None
+        dist.gather_object(value, gathered)
+        return gathered or []
+
+    def barrier(self) -> None:
+        """Waits until every rank is here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def join(device: torch.device) -> Ranks:
+    """Joins the process group that torchrun's environment describes; alone where there is none."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Ranks()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(dist.get_rank(), count, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def leave() -> None:
+    """Leaves the process group, if there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,49 @@
+"""Images of any size through networks that want multiples: padded, and cropped back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the sides of an image must be for a set of networks.
+
+    multiple: sides are multiples of it. smallest: and at least this long.
+    """
+
+    multiple: int
+    smallest: int
+
+    @classmethod
+    def of(cls, networks: Iterable[nn.Module]) -> Fit:
+        """What suits them all. Networks say so by attributes `multiple` and `smallest`; without these any size goes."""
+        modules = list(networks)
+        multiples = [int(getattr(module, "multiple", 1)) for module in modules]
+        return cls(math.lcm(*multiples), max((int(getattr(module, "smallest", 1)) for module in modules), default=1))
+
+    def pad(self, images: Tensor) -> Tensor:
+        """images: (N, C, H, W). Mirrored at the right and lower edges, as far as an image reaches; then repeated."""
+        height, width = images.shape[-2:]
+        bottom, right = self._missing(height), self._missing(width)
+        while bottom or right:
+            step = (0, min(right, images.shape[-1] - 1), 0, min(bottom, images.shape[-2] - 1))
+            if step == (0, 0, 0, 0):
+                return F.pad(images, (0, right, 0, bottom), mode="replicate")
+            images = F.pad(images, step, mode="reflect")
+            right, bottom = right - step[1], bottom - step[3]
+        return images
+
+    def _missing(self, side: int) -> int:
+        wanted = max(side, self.smallest)
+        return -(-wanted // self.multiple) * self.multiple - side
+
+
+def crop(images: Tensor, height: int, width: int) -> Tensor:
+    """The upper left part of that size."""
+    return images[..., :height, :width]

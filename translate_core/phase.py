@@ -1,0 +1,105 @@
+"""A phase: one side's update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+
+from translate_core.distribution import Ranks
+from translate_core.errors import UserError
+from translate_core.loss import Loss
+from translate_core.method import GENERATORS, Method
+from translate_core.network import Calls
+from translate_core.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss under its name in the recipe. weight: scales its generator side."""
+
+    name: str
+    loss: Loss
+    weight: float
+
+    def compute(self, side: str, tensors: Method, calls: Calls) -> dict[str, Tensor]:
+        """Its weighted parts for one side, by the name they are logged under; none where it does not play for it."""
+        with calls.by_loss_of(side):
+            parts = self.loss.generator_loss(tensors) if side == GENERATORS else self.loss.discriminator_loss(tensors)
+        if not isinstance(parts, Mapping) or not all(
+            isinstance(value, Tensor) and value.dim() == 0 for value in parts.values()
+        ):
+            raise UserError(f"must return named scalars, such as {{'rec_A': tensor(0.5)}}, not {_kind_of(parts)}")
+        weight = self.weight if side == GENERATORS else 1.0
+        return {f"{self.name}/{part}": value * weight for part, value in parts.items()}
+
+    def total_name(self, side: str) -> str:
+        """What the sum of its parts is logged as."""
+        return self.name if side == GENERATORS else f"{self.name}/{side}"
+
+
+class Phase:
+    """One side of the game with everything that its update takes."""
+
+    def __init__(
+        self,
+        side: str,
+        terms: Sequence[Term],
+        parameters: list[nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        scaler: GradScaler | None,
+    ) -> None:
+        self.side = side
+        self.terms = tuple(terms)
+        self.parameters = parameters
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.scaler = scaler
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+
+    def losses(self, tensors: Method, calls: Calls) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to minimise, and every weighted loss by the name it is logged under, detached."""
+        logged: dict[str, Tensor] = {}
+        totals = []
+        for term in self.terms:
+            parts = term.compute(self.side, tensors, calls)
+            if parts:
+                total = torch.stack(list(parts.values())).sum()
+                totals.append(total)
+                logged[term.total_name(self.side)] = total.detach()
+                logged.update({name: value.detach() for name, value in parts.items()})
+        return torch.stack(totals).sum(), logged
+
+    def backward(self, total: Tensor) -> None:
+        """Adds the gradients of this side's parameters, and of no others."""
+        scaled = total if self.scaler is None else self.scaler.scale(total)
+        torch.autograd.backward(scaled, inputs=self.parameters)
+
+    def update(self, step: int, ranks: Ranks) -> None:
+        """One optimizer step with the gradients that were gathered, at the rate of this step."""
+        factor = self.schedule.factor(step)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        ranks.average(self.parameters)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def rate(self) -> float:
+        """The learning rate of the last update."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, Mapping):
+        wrong = {name: type(part).__name__ if not isinstance(part, Tensor) else f"a tensor of shape {tuple(part.shape)}"
+                 for name, part in value.items()}  # fmt: skip
+        return f"{wrong}"
+    return type(value).__name__

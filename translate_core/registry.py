@@ -1,0 +1,240 @@
+"""kind -> name -> component, and the plugin that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from translate_core.data import Dataset
+from translate_core.errors import UserError, did_you_mean
+from translate_core.loss import Loss
+from translate_core.method import Method
+from translate_core.metric import Metric
+from translate_core.observer import Observer
+from translate_core.pool import Pool
+from translate_core.schedule import Schedule
+from translate_core.schema import Option, SignatureError, options_of
+
+Component = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    contract: the class that a component must derive from; None for functions that are judged by what they return.
+    given: arguments that the engine supplies; a component accepts them all, a recipe may use none.
+    network: whether a run trains components of this kind, so that `init`, `init_from` belong to their block.
+    """
+
+    name: str
+    contract: type | None
+    given: tuple[str, ...] = ()
+    network: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("method", Method),
+        Kind("generator", nn.Module, ("in_channels", "out_channels"), network=True),
+        Kind("discriminator", nn.Module, ("in_channels",), network=True),
+        Kind("loss", Loss),
+        Kind("dataset", Dataset),
+        Kind("pool", Pool),
+        Kind("metric", Metric),
+        Kind("optimizer", None, ("params",)),
+        Kind("schedule", Schedule, ("length", "epoch")),
+        Kind("init", None, ("network",)),
+        Kind("observer", Observer),
+    )
+}
+
+RESERVED: Mapping[str, tuple[str, ...]] = {
+    **{kind: ("type", "init", "init_from") if KINDS[kind].network else ("type",) for kind in KINDS},
+    "loss": ("type", "weight"),
+    "metric": ("type", "pairs"),
+}
+"""By kind, keys of a component's block that belong to the engine."""
+
+
+def kind_of_contract(contract: type) -> str | None:
+    """The kind whose contract this class is, for nested components: `Factory[Pool]` asks for a pool."""
+    for kind in KINDS.values():
+        if kind.contract is contract and contract is not nn.Module:
+            return kind.name
+    return None
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The plugin that registered something: its name and version as they stand in messages and records."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One component under its name."""
+
+    kind: str
+    name: str
+    component: Component
+    owner: Owner
+    options: Mapping[str, Option]
+    default: bool
+
+
+class RegistrationError(UserError):
+    """A plugin registered something that cannot be used."""
+
+
+class Registry:
+    """Every component of one run. Never global: each run builds its own."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, dict[str, Registration]] = {kind: {} for kind in KINDS}
+
+    def for_owner(self, owner: Owner) -> Registrar:
+        """What a plugin's `register` is called with."""
+        return Registrar(self, owner)
+
+    def add(self, kind: str, name: str, component: Component, owner: Owner, default: bool) -> None:
+        """Raises RegistrationError, naming the plugin and what it has to change."""
+        what = f"plugin {owner} registers {kind} '{name}'"
+        existing = self._by_kind[kind].get(name)
+        if existing is not None:
+            raise RegistrationError(
+                f"{what}, but plugin {existing.owner} has already registered a {kind} of that name; "
+                f"one of the two must take another name"
+            )
+        if default and kind not in ("metric", "observer"):
+            rival = self.default(kind)
+            if rival is not None:
+                raise RegistrationError(
+                    f"{what} as the default, which is '{rival.name}' of plugin {rival.owner} already"
+                )
+        _check_contract(what, KINDS[kind], component)
+        try:
+            options = options_of(component, KINDS[kind].given)
+        except SignatureError as error:
+            raise RegistrationError(f"{what}: {error}") from None
+        for key in RESERVED[kind]:
+            if key in options:
+                raise RegistrationError(f"{what}: its option '{key}' must be renamed, that key belongs to the engine")
+        self._by_kind[kind][name] = Registration(kind, name, component, owner, options, default)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Every name of that kind, sorted."""
+        return tuple(sorted(self._by_kind[kind]))
+
+    def get(self, kind: str, name: str) -> Registration:
+        """Raises UserError with the nearest name and all that exist."""
+        try:
+            return self._by_kind[kind][name]
+        except KeyError:
+            raise UserError(self.unknown(kind, name)) from None
+
+    def unknown(self, kind: str, name: str) -> str:
+        """The wording for a name that nobody registered."""
+        names = self.names(kind)
+        listing = f"There are: {', '.join(names)}" if names else f"No plugin registers any {kind}"
+        return f"there is no {kind} '{name}'{did_you_mean(name, names)} {listing}"
+
+    def find(self, kind: str, name: str) -> Registration | None:
+        """The registration, or None."""
+        return self._by_kind[kind].get(name)
+
+    def find_component(self, kind: str, component: object) -> Registration | None:
+        """The registration of this very class or function, or None."""
+        for registration in self._by_kind[kind].values():
+            if registration.component is component:
+                return registration
+        return None
+
+    def default(self, kind: str) -> Registration | None:
+        """The component of that kind that is taken where a recipe names none."""
+        defaults = self.defaults(kind)
+        return defaults[0] if defaults else None
+
+    def defaults(self, kind: str) -> tuple[Registration, ...]:
+        """Every component of that kind that is used unless a recipe says otherwise, in the order of registration."""
+        return tuple(item for item in self._by_kind[kind].values() if item.default)
+
+
+class Registrar:
+    """The registry as one plugin sees it: a method for each kind.
+
+    `default=True` makes a component the one that is used where a recipe names none; of metrics and observers there
+    may be several.
+    """
+
+    def __init__(self, registry: Registry, owner: Owner) -> None:
+        self._registry = registry
+        self._owner = owner
+
+    def _add(self, kind: str, name: str, component: Component, default: bool = False) -> None:
+        self._registry.add(kind, name, component, self._owner, default)
+
+    def method(self, name: str, component: type[Method]) -> None:
+        """A method: which networks a run has, and which tensors a batch gives rise to."""
+        self._add("method", name, component)
+
+    def generator(self, name: str, component: type[nn.Module]) -> None:
+        """A network from images to images; given `in_channels`, `out_channels`."""
+        self._add("generator", name, component)
+
+    def discriminator(self, name: str, component: type[nn.Module]) -> None:
+        """A network that judges images; given `in_channels`."""
+        self._add("discriminator", name, component)
+
+    def loss(self, name: str, component: type[Loss]) -> None:
+        """A term of the game."""
+        self._add("loss", name, component)
+
+    def dataset(self, name: str, component: type[Dataset]) -> None:
+        """A source of images."""
+        self._add("dataset", name, component)
+
+    def pool(self, name: str, component: type[Pool]) -> None:
+        """A pool of past fakes."""
+        self._add("pool", name, component)
+
+    def metric(self, name: str, component: type[Metric], *, default: bool = False) -> None:
+        """A number about test images."""
+        self._add("metric", name, component, default)
+
+    def optimizer(self, name: str, component: Component) -> None:
+        """A function or class that makes a `torch.optim.Optimizer`; given `params`, a list of parameters."""
+        self._add("optimizer", name, component)
+
+    def schedule(self, name: str, component: type[Schedule], *, default: bool = False) -> None:
+        """A factor on the learning rate; given `length` and `epoch`, both in steps."""
+        self._add("schedule", name, component, default)
+
+    def init(self, name: str, component: Component, *, default: bool = False) -> None:
+        """A function that initialises a network in place; given `network`."""
+        self._add("init", name, component, default)
+
+    def observer(self, name: str, component: type[Observer], *, default: bool = False) -> None:
+        """Something that watches a run."""
+        self._add("observer", name, component, default)
+
+
+def _check_contract(what: str, kind: Kind, component: object) -> None:
+    if not callable(component):
+        raise RegistrationError(f"{what}: it must be a class or a function, not {component!r}")
+    if kind.contract is None:
+        return
+    if not (isinstance(component, type) and issubclass(component, kind.contract)):
+        raise RegistrationError(f"{what}: it must be a subclass of {kind.contract.__module__}.{kind.contract.__name__}")
+    missing = sorted(getattr(component, "__abstractmethods__", ()))
+    if missing:
+        raise RegistrationError(f"{what}: it does not define {', '.join(missing)}")

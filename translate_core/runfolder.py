@@ -1,0 +1,188 @@
+"""The folder of a run: its recipe, what it was made with, its checkpoints, and who may go on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from translate_core import yaml12
+from translate_core.checkpoint import Checkpoints
+from translate_core.data import Dataset
+from translate_core.errors import UserError
+from translate_core.plugins import hash_of
+from translate_core.recipe import Plan, flatten
+from translate_core.schedule import Length
+
+RECIPE = "recipe.yaml"
+RECORD = "run.json"
+METRICS = "metrics.jsonl"
+
+
+def default_folder(recipe: Path, overrides: Mapping[str, Any], operation: frozenset[str]) -> Path:
+    """`runs/<recipe>`, and the overrides that decide what is learned: the same command finds the same folder."""
+    words = [recipe.stem]
+    for key, value in sorted(overrides.items()):
+        if not any(key == item or key.startswith(item + ".") for item in operation):
+            text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+            words.append(f"{key}={text}")
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", ",".join(words)).strip("-.")
+    if len(name) > 120:
+        import hashlib
+
+        name = f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return Path("runs") / name
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder, existing or not."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Its checkpoints."""
+        return Checkpoints(self.path / "checkpoints")
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / RECORD).is_file()
+
+    def record(self) -> dict[str, Any]:
+        """What the run noted when it began. Raises UserError when this is no run folder."""
+        try:
+            record = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is no run folder: it has no {RECORD}") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path / RECORD} cannot be read: {error}") from None
+        assert isinstance(record, dict)
+        return record
+
+    def begin(self, record: Mapping[str, Any], plan: Plan) -> None:
+        """Writes the resolved recipe, the record and copies of the recipe's plugin files; the record last."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        recipe = dict(plan.record)
+        if plan.plugins.files:
+            folder = self.path / "plugins"
+            folder.mkdir(exist_ok=True)
+            for source in plan.plugins.files.values():
+                if source.resolve() != (folder / source.name).resolve():
+                    shutil.copyfile(source, folder / source.name)
+            recipe["plugins"] = [
+                f"plugins/{plan.plugins.files[entry].name}" if entry in plan.plugins.files else entry
+                for entry in recipe["plugins"]
+            ]
+        comment = f"# The recipe as resolved, every default filled in.\n#   translate-run {self.path / RECIPE}\n"
+        _write(self.path / RECIPE, comment + yaml12.dump(recipe))
+        _write(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def set_aside(self) -> Path | None:
+        """Moves an existing folder to `<name>.1`, `.2`, …; returns where it is now."""
+        if not self.path.exists():
+            return None
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        return aside
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time. Raises UserError when another one is at work here. The lock dies with its process."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if os.name != "posix":
+            yield
+            return
+        import fcntl
+
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"another process is at work in {self.path}; wait for it, or choose another --out"
+                ) from None
+            yield
+
+
+def make_record(plan: Plan, dataset: Dataset, ranks: int) -> dict[str, Any]:
+    """What a run notes about itself, in its folder and in every checkpoint."""
+    return {
+        "format": 1,
+        "name": plan.name,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "recipe": plan.record,
+        "results": plan.results(),
+        "plugins": plan.plugins.versions,
+        "files": {entry: {"path": str(path), "sha256": hash_of(path)} for entry, path in plan.plugins.files.items()},
+        "torch": torch.__version__,
+        "data": {"fingerprint": dataset.fingerprint(), "channels": dict(dataset.channels), "size": dataset.size},
+        "ranks": ranks,
+    }
+
+
+def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+    """Raises UserError, listing what differs, when a folder holds a run that would have learned something else."""
+    differing = _differences(old["results"], new["results"])
+    old_length, new_length = (_length(record) for record in (old, new))
+    if old_length.unit == new_length.unit and new_length.count < old_length.count:
+        differing.append(f"training.length: {old_length} there, {new_length} now (it may only grow)")
+    if old["ranks"] != new["ranks"]:
+        differing.append(f"processes: {old['ranks']} there, {new['ranks']} now")
+    if old["data"]["fingerprint"] != new["data"]["fingerprint"]:
+        differing.append(
+            f"the images: fingerprint {old['data']['fingerprint']} there, {new['data']['fingerprint']} now"
+        )
+    for entry, file in old["files"].items():
+        if entry in new["files"] and new["files"][entry]["sha256"] != file["sha256"]:
+            differing.append(f"plugin {entry}: its code has changed")
+    if differing:
+        listing = "\n".join(f"  {line}" for line in differing)
+        raise UserError(
+            f"{folder} holds a run of another recipe:\n{listing}\n"
+            f"Choose another folder with --out, or start again here with --fresh (the old run is moved aside)"
+        )
+    for plugin, version in old["plugins"].items():
+        now = new["plugins"].get(plugin)
+        if now != version and plugin not in old["files"]:
+            warn(f"the run was begun with {plugin} {version}, and goes on with {now or 'none'}")
+
+
+def _length(record: Mapping[str, Any]) -> Length:
+    return Length.parse(record["recipe"]["training"]["length"])
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    absent = object()
+    lines = []
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key, absent), new.get(key, absent)
+        if before != after:
+            there, now = ("absent" if value is absent else json.dumps(value) for value in (before, after))
+            lines.append(f"{key}: {there} there, {now} now")
+    return lines
+
+
+def overrides_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Overrides flat, as they name a folder; the last one of a key wins."""
+    flat: dict[str, Any] = {}
+    for key, value in pairs:
+        flat.update(flatten({key: value}))
+    return flat
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,102 @@
+"""Weights of single networks: read from whoever wrote them, shared as safetensors."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from translate_core.errors import UserError, did_you_mean
+
+_PREFIXES = ("module.", "_orig_mod.")
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def load_into(network: nn.Module, path: str, name: str) -> None:
+    """Loads a file of weights into a network, all of them or none.
+
+    Takes bare state_dicts as `torch.save` writes them (`.pth`, `.pt`) and `.safetensors`. What wrappers leave behind is
+    taken off: the prefixes of DataParallel and torch.compile, and running statistics that the network's normalisation
+    does not keep.
+
+    path: relative to the current folder. name: the network's role, for messages.
+    Raises UserError when the file cannot be read, holds more than tensors, or does not fit the network.
+    """
+    file = Path(path)
+    state = clean(read(file), network)
+    own = network.state_dict()
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    unlike = [
+        f"{key}: {_shape(state[key])} in the file, {_shape(own[key])} in the network"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    faults = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
+        for what, keys in (("missing", missing), ("not in the network", unexpected), ("of another shape", unlike))
+        if keys
+    ]
+    if faults:
+        raise UserError(
+            f"{file} does not fit {name}: of {len(own)} tensors, {'; '.join(faults)}. "
+            f"The options of the network (blocks, width, norm, dropout …) must be those that it was trained with"
+        )
+    network.load_state_dict(state)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The state_dict in a file of weights. Raises UserError."""
+    if not file.is_file():
+        beside = [item.name for item in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise UserError(f"there is no file {file}{did_you_mean(file.name, beside)}")
+    try:
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights only" in str(error).lower() or "weights_only" in str(error):
+            raise UserError(
+                f"{file} holds Python objects beside tensors; it is refused, for loading it could run code"
+            ) from None
+        raise UserError(f"{file} is no file of weights, or it is damaged: {error}") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise UserError(f"{file} is no file of weights, or it is damaged: {_first_line(error)}") from None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{file} is no state_dict: it must map names to tensors, and nothing else")
+    return dict(state)
+
+
+def clean(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """A state_dict without wrappers' prefixes, and without running statistics that the network does not have."""
+    cleaned = {}
+    own = network.state_dict().keys()
+    for key, value in state.items():
+        while key not in own and key.startswith(_PREFIXES):
+            key = key.partition(".")[2]
+        if key not in own and key.rpartition(".")[2] in _STATISTICS:
+            continue
+        cleaned[key] = value
+    return cleaned
+
+
+def save(network: nn.Module, path: Path) -> None:
+    """Writes a network's weights as safetensors."""
+    state = {key: value.detach().contiguous().cpu().clone() for key, value in network.state_dict().items()}
+    temporary = path.with_name(path.name + ".part")
+    safetensors.torch.save_file(state, temporary)
+    temporary.replace(path)
+
+
+def _shape(value: Tensor) -> str:
+    return "×".join(map(str, value.shape)) or "scalar"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

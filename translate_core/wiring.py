@@ -1,0 +1,280 @@
+"""A rehearsal of a run on meta-device copies: every term once, before anything is allocated.
+
+It finds tensors that the method lacks, channels and sizes that do not fit, values read while training, and networks
+that nothing trains; and it learns which tensors and networks this run needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from translate_core.data import Dataset
+from translate_core.errors import Fault, UserError
+from translate_core.method import GENERATORS, Direction, Method, MissingTensorError
+from translate_core.network import Calls, Network, Precision
+from translate_core.phase import Term
+from translate_core.randomness import Draws, numpy_generator
+from translate_core.recipe import NetworkPlan, Plan
+
+_ANY_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a rehearsal learnt.
+
+    needed: the tensors that the losses ask for. networks: the roles that are trained, by name.
+    parameters: parameter counts of them.
+    show: by direction, the tensors to draw. compared: by direction, (metric, tensor, reference).
+    sides: the sides that have something to minimise, in the method's order.
+    """
+
+    needed: frozenset[str]
+    networks: Mapping[str, NetworkPlan]
+    parameters: Mapping[str, int]
+    show: Mapping[str, tuple[str, ...]]
+    compared: Mapping[str, tuple[tuple[str, str, str], ...]]
+    sides: tuple[str, ...]
+
+
+def rehearse(plan: Plan, dataset: Dataset) -> tuple[Wiring | None, list[Fault]]:
+    """The wiring of a run, and every fault found on the way; None where there are faults."""
+    rehearsal = _Rehearsal(plan, dataset)
+    wiring = rehearsal.run()
+    return (None if rehearsal.faults else wiring), rehearsal.faults
+
+
+class _Rehearsal:
+    def __init__(self, plan: Plan, dataset: Dataset) -> None:
+        self.plan = plan
+        self.dataset = dataset
+        self.faults: list[Fault] = []
+        self.calls = Calls()
+
+    def fault(self, path: str, message: str) -> None:
+        fault = Fault(path, message)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    def run(self) -> Wiring | None:
+        if not self._domains_exist():
+            return None
+        modules = self._networks()
+        if self.faults:
+            return None
+        self.handles = {
+            name: Network(self.plan.networks[name].role, module, self.calls, Precision())
+            for name, module in modules.items()
+        }
+        terms = self._terms()
+        needed: set[str] = set()
+        trained: set[str] = set()
+        sides = []
+        for side in self.plan.method.order:
+            played = self._play(side, terms, needed)
+            if played is None:
+                continue
+            sides.append(side)
+            trained |= self._trained(side, modules, played)
+        if self.faults:
+            return None
+        networks = self._used(modules, trained)
+        show, compared = self._directions(needed)
+        counts = {name: sum(p.numel() for p in modules[name].parameters()) for name in networks}
+        return Wiring(frozenset(needed), networks, counts, show, compared, tuple(sides))
+
+    def _domains_exist(self) -> bool:
+        domains = {domain for plan in self.plan.networks.values() for domain in (*plan.role.inputs, *plan.role.outputs)}
+        for domain in sorted(domains - self.dataset.channels.keys()):
+            self.fault(
+                "data",
+                f"the method needs images of domain {domain}; the data set has: {', '.join(self.dataset.channels)}",
+            )
+        supplied = self.dataset.train.draw(0, _zero_rng())
+        for name in self.plan.method.given:
+            if name not in supplied:
+                self.fault("data", f"the method needs '{name}'; the data set supplies: {', '.join(supplied)}")
+        return not self.faults
+
+    def _networks(self) -> dict[str, nn.Module]:
+        modules = {}
+        for name, plan in self.plan.networks.items():
+            try:
+                with torch.device("meta"):
+                    module = plan.block(**plan.role.given(self.dataset.channels))
+            except (ValueError, RuntimeError, TypeError) as error:
+                self.fault(plan.path, f"{plan.block.registration.name} cannot be built as {name}: {error}")
+                continue
+            for method in plan.role.methods:
+                if not callable(getattr(module, method, None)):
+                    self.fault(
+                        plan.path, f"{name} needs a {plan.role.kind} with a method '{method}', "
+                        f"which {plan.block.registration.name} does not have",
+                    )  # fmt: skip
+            self._size_fits(plan, module)
+            modules[name] = module
+        return modules
+
+    def _size_fits(self, plan: NetworkPlan, module: nn.Module) -> None:
+        multiple, smallest = int(getattr(module, "multiple", 1)), int(getattr(module, "smallest", 1))
+        size = self.dataset.size
+        if size is None:
+            return
+        height, width = size
+        name = plan.block.registration.name
+        if height % multiple or width % multiple:
+            self.fault(
+                plan.path, f"{name} needs sides that are multiples of {multiple}; the images are {height}×{width}"
+            )
+        elif min(size) < smallest:
+            self.fault(plan.path, f"{name} needs sides of at least {smallest}; the images are {height}×{width}")
+
+    def _terms(self) -> list[Term]:
+        terms = []
+        for name, loss in self.plan.losses.items():
+            try:
+                with torch.device("meta"):
+                    module = loss.block()
+                    module.prepare(self.plan.method)
+            except (ValueError, RuntimeError) as error:
+                self.fault(f"losses.{name}", str(error))
+                continue
+            terms.append(Term(name, module.to("meta"), loss.weight))
+        return terms
+
+    def _batch(self, given: Mapping[str, Tensor], *, grad: bool) -> Method:
+        return self.plan.method.tensors(given, self.handles, self.calls, Draws(0, 0, 0, 0), grad=grad)
+
+    def _images(self, domain: str, count: int) -> Tensor:
+        height, width = self.dataset.size or (_ANY_SIZE, _ANY_SIZE)
+        return torch.empty(count, self.dataset.channels[domain], height, width, device="meta")
+
+    def _given(self) -> dict[str, Tensor]:
+        """What the data supplies, by the shape of a draw."""
+        drawn = self.dataset.train.draw(0, _zero_rng())
+        count = self.plan.training.batch_size
+        fallback = (_ANY_SIZE, _ANY_SIZE)
+        return {
+            name: torch.empty(count, drawn[name].shape[0], *(self.dataset.size or fallback), device="meta")
+            for name in self.plan.method.given
+        }
+
+    def _play(self, side: str, terms: list[Term], needed: set[str]) -> Tensor | None:
+        """The sum of a side's losses, None where nothing plays for it."""
+        total = None
+        for term in terms:
+            batch = self._batch(self._given(), grad=True)
+            try:
+                with torch.device("meta"):
+                    parts = term.compute(side, batch, self.calls)
+            except UserError as error:
+                self.fault(f"losses.{term.name}", str(error))
+                continue
+            except Exception as error:  # whatever a component's arithmetic raises
+                self.fault(f"losses.{term.name}", _arithmetic(error))
+                continue
+            needed |= batch.asked()
+            for value in parts.values():
+                total = value if total is None else total + value
+        return total
+
+    def _trained(self, side: str, modules: Mapping[str, nn.Module], total: Tensor) -> set[str]:
+        """Networks of that side that the sum of its losses sends a gradient to."""
+        names = [name for name in modules if self.plan.networks[name].role.side == side]
+        trained = set()
+        with contextlib.suppress(RuntimeError):  # the total depends on nothing that is trained
+            for name in names:
+                parameters = [p for p in modules[name].parameters() if p.requires_grad]
+                gradients = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=True)
+                if any(gradient is not None for gradient in gradients):
+                    trained.add(name)
+        return trained
+
+    def _used(self, modules: Mapping[str, nn.Module], trained: set[str]) -> dict[str, NetworkPlan]:
+        used = {}
+        for name in modules:
+            plan = self.plan.networks[name]
+            if name in trained:
+                used[name] = plan
+            elif plan.role.side == GENERATORS:
+                self.fault("losses", f"no loss trains the network {name}")
+            elif name in self.calls.reached:
+                self.fault("losses", f"a loss asks the network {name}, but no loss trains it")
+        return used
+
+    def _directions(
+        self, needed: set[str]
+    ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[tuple[str, str, str], ...]]]:
+        show = {}
+        compared: dict[str, tuple[tuple[str, str, str], ...]] = {}
+        computable: set[str] = set()
+        for name, direction in self.plan.method.directions.items():
+            given = {direction.given: self._images(direction.source, 1)}
+            for key in self._test_keys(direction):
+                given.setdefault(key, self._images(key.rpartition("_")[2], 1))
+            wanted = (direction.given, direction.output, *(item for item in direction.show if item in needed))
+            show[name] = tuple(item for item in wanted if self._computable(given, item))
+            compared[name], asked = self._compared(direction, given)
+            computable |= asked
+        for name, plan in self.plan.metrics.items():
+            if name not in computable and not plan.default:
+                pairs = plan.pairs or {
+                    direction.output: direction.truth for direction in self.plan.method.directions.values()
+                }
+                wants = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
+                self.fault(
+                    f"metrics.{name}", f"compares {wants}: no direction of the method has both on the test images"
+                )
+        return show, compared
+
+    def _compared(
+        self, direction: Direction, given: Mapping[str, Tensor]
+    ) -> tuple[tuple[tuple[str, str, str], ...], set[str]]:
+        found = []
+        for name, plan in self.plan.metrics.items():
+            pairs = plan.pairs if plan.pairs is not None else {direction.output: direction.truth}
+            for output, reference in pairs.items():
+                if self._computable(given, output, f"metrics.{name}") and self._computable(
+                    given, reference, f"metrics.{name}"
+                ):
+                    found.append((name, output, reference))
+        return tuple(found), {name for name, _, _ in found}
+
+    def _test_keys(self, direction: Direction) -> tuple[str, ...]:
+        split = self.dataset.test.get(direction.source)
+        return tuple(split[0]) if split is not None and len(split) else ()
+
+    def _computable(self, given: Mapping[str, Tensor], name: str, path: str = "method") -> bool:
+        batch = self._batch(given, grad=False)
+        try:
+            with torch.no_grad():
+                _ = batch[name]
+        except MissingTensorError:
+            return False
+        except UserError as error:
+            self.fault(path, str(error))
+            return False
+        except Exception as error:  # whatever a component's arithmetic raises
+            self.fault(path, f"tensor '{name}': {_arithmetic(error)}")
+            return False
+        return True
+
+
+def _arithmetic(error: Exception) -> str:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "meta" in text.lower() and ("item" in text or "bool" in text.lower() or "data-dependent" in text.lower()):
+        return (
+            f"reads the value of a tensor while training, which would make every step wait for the device: "
+            f"use tensor operations in place of .item(), float() or `if` ({text})"
+        )
+    return f"cannot be computed with these networks and images: {type(error).__name__}: {text}"
+
+
+def _zero_rng() -> Any:
+    return numpy_generator(0, "rehearsal")
