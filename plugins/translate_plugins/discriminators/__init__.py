@@ -1,0 +1,1 @@
+"""Discriminators: networks that judge whether an image is real."""

@@ -1,0 +1,70 @@
+"""The patch discriminator of pix2pix and CycleGAN."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from translate_plugins.norms import Norm, conv_bias, norm_layer
+
+
+class PatchGAN(nn.Module):
+    """Judges overlapping patches: a fully convolutional network whose every output sees one of them.
+
+    From pix2pix (Isola et al., CVPR 2017, section 3.2.2 and appendix 6.1.2) in the layout of the authors' PyTorch code,
+    whose weights it loads. All convolutions are 4×4 with padding 1: `layers` of stride 2, one of stride 1, and one of
+    stride 1 to a single channel; LeakyReLU 0.2 between them, and a norm before it after all but the first. Channels
+    are 1, 2, 4, 8, 8, … times `width`. Convolutions have a bias with norm instance only; the first and the last have
+    one always.
+
+    A patch is 16, 34, 70, 142, 286 pixels wide for 1 … 5 `layers`. Takes (N, in_channels, H, W) of any sides from
+    3 · 2^layers up, returns (N, 1, H', W') with H' = floor(H / 2^layers) - 2: 30×30 for 256×256 and 3 layers. Smaller
+    sides raise torch's RuntimeError.
+
+    Args:
+        in_channels: channels of the images it judges.
+        layers: number of convolutions of stride 2.
+        width: channels after the first convolution.
+        norm: instance (no affine weights, no running statistics), batch, or none.
+        padding: of every convolution; the authors' is zero.
+        output: logits, or sigmoid for probabilities, which a mean squared error takes and a cross-entropy on logits
+            must not be given.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        layers: PositiveInt = 3,
+        width: PositiveInt = 64,
+        norm: Norm = "instance",
+        padding: Literal["zero", "reflect", "replicate"] = "zero",
+        output: Literal["logits", "sigmoid"] = "logits",
+    ) -> None:
+        super().__init__()
+        mode: Literal["zeros", "reflect", "replicate"] = "zeros" if padding == "zero" else padding
+
+        def conv(inputs: int, outputs: int, stride: int, bias: bool) -> nn.Conv2d:
+            return nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, padding_mode=mode, bias=bias)
+
+        stages: list[nn.Module] = [conv(in_channels, width, stride=2, bias=True), nn.LeakyReLU(0.2, inplace=True)]
+        channels = width
+        for layer in range(1, layers + 1):
+            wider = width * min(2**layer, 8)
+            stages += [
+                conv(channels, wider, stride=2 if layer < layers else 1, bias=conv_bias(norm)),
+                norm_layer(norm, wider),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+            channels = wider
+        stages += [conv(channels, 1, stride=1, bias=True)]
+        if output == "sigmoid":
+            stages += [nn.Sigmoid()]
+        self.model = nn.Sequential(*stages)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, 1, H', W'), high where a patch looks real."""
+        y: Tensor = self.model(x)
+        return y

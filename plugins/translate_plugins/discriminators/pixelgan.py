@@ -1,0 +1,42 @@
+"""The pixel discriminator of pix2pix."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from translate_plugins.norms import Norm, conv_bias, norm_layer
+
+
+class PixelGAN(nn.Module):
+    """Judges every pixel by itself: the 1×1 PatchGAN, three convolutions 1×1.
+
+    From pix2pix (Isola et al., CVPR 2017, appendix 6.1.2) in the layout of the authors' PyTorch code, whose weights it
+    loads. Channels are `width`, 2 · `width`, 1, with LeakyReLU 0.2 between; a norm follows the second convolution only,
+    so with norm instance or batch a pixel is judged against the statistics of its image. The first convolution always
+    has a bias, the others with norm instance only.
+
+    Takes (N, in_channels, H, W), returns logits (N, 1, H, W).
+
+    Args:
+        in_channels: channels of the images it judges.
+        width: channels after the first convolution.
+        norm: instance (no affine weights, no running statistics), batch, or none.
+    """
+
+    def __init__(self, in_channels: int, *, width: PositiveInt = 64, norm: Norm = "instance") -> None:
+        super().__init__()
+        bias = conv_bias(norm)
+        self.net = nn.Sequential(
+            nn.Conv2d(in_channels, width, kernel_size=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(width, 2 * width, kernel_size=1, bias=bias),
+            norm_layer(norm, 2 * width),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(2 * width, 1, kernel_size=1, bias=bias),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns logits (N, 1, H, W), high where a pixel looks real."""
+        y: Tensor = self.net(x)
+        return y

@@ -1,0 +1,1 @@
+"""Generators: networks that translate an image of one domain into another."""

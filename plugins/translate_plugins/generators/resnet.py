@@ -1,0 +1,122 @@
+"""The residual generator of CycleGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from translate_plugins.norms import Norm, conv_bias, norm_layer
+
+Padding = Literal["reflect", "replicate", "zero"]
+
+_PADS: dict[Padding, Callable[[int], nn.Module]] = {
+    "reflect": nn.ReflectionPad2d,
+    "replicate": nn.ReplicationPad2d,
+    "zero": nn.ZeroPad2d,
+}
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions and a skip: x + norm(conv(dropout(ReLU(norm(conv(x)))))), no activation after the sum."""
+
+    def __init__(self, channels: int, norm: Norm, dropout: float, padding: Padding) -> None:
+        super().__init__()
+        pad, bias = _PADS[padding], conv_bias(norm)
+        self.conv_block = nn.Sequential(
+            pad(1),
+            nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
+            norm_layer(norm, channels),
+            nn.ReLU(inplace=True),
+            *([nn.Dropout(dropout)] if dropout > 0 else []),
+            pad(1),
+            nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
+            norm_layer(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
+        residual: Tensor = self.conv_block(x)
+        return x + residual
+
+
+class ResNet(nn.Module):
+    """The residual generator: a 7×7 convolution, halvings, residual blocks, doublings, a 7×7 convolution, tanh.
+
+    With 9 blocks it is the generator of CycleGAN at 256×256, with 6 that at 128×128 (Zhu et al., ICCV 2017, appendix
+    7.2, after Johnson et al., ECCV 2016); with `upsample: transposed` it loads the published weights. The halvings are
+    3×3 convolutions of stride 2, zero-padded whatever `padding` says. Every convolution but the last is followed by a
+    norm and, outside the end of a block, a ReLU. Convolutions have a bias with norm instance only; the last has one
+    always.
+
+    Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
+    (N, out_channels, H, W) in [-1, 1]. Other sides raise torch's RuntimeError, or come back at another size.
+
+    Args:
+        in_channels: channels of the images it takes.
+        out_channels: channels of the images it makes.
+        blocks: number of residual blocks.
+        width: channels after the first convolution; each halving doubles them.
+        downs: number of halvings, and of doublings.
+        norm: instance (no affine weights, no running statistics), batch, or none.
+        dropout: probability of zeroing a value between the two convolutions of a block; the optional dropout of the
+            authors' code is 0.5, and 0 leaves the layer out.
+        padding: of the 7×7 convolutions, the blocks and the convolutions of `upsample: resize_conv`.
+        upsample: transposed is a 3×3 transposed convolution of stride 2; resize_conv is nearest-neighbour doubling and
+            a 3×3 convolution, which draws no checkerboards (Odena et al., Distill 2016).
+    """
+
+    multiple: int
+    smallest: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        blocks: PositiveInt = 9,
+        width: PositiveInt = 64,
+        downs: PositiveInt = 2,
+        norm: Norm = "instance",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        padding: Padding = "reflect",
+        upsample: Literal["transposed", "resize_conv"] = "transposed",
+    ) -> None:
+        super().__init__()
+        self.multiple = 2**downs
+        # A 1×1 map in the blocks has nothing to reflect, and nothing to normalise over.
+        needs_neighbours = padding == "reflect" or norm != "none"
+        self.smallest = 2 * self.multiple if needs_neighbours else self.multiple
+
+        pad, bias = _PADS[padding], conv_bias(norm)
+
+        def norm_relu(channels: int) -> list[nn.Module]:
+            return [norm_layer(norm, channels), nn.ReLU(inplace=True)]
+
+        def double(channels: int) -> list[nn.Module]:
+            half = channels // 2
+            if upsample == "transposed":
+                return [nn.ConvTranspose2d(channels, half, 3, stride=2, padding=1, output_padding=1, bias=bias)]
+            return [nn.Upsample(scale_factor=2, mode="nearest"), pad(1), nn.Conv2d(channels, half, 3, bias=bias)]
+
+        layers = [pad(3), nn.Conv2d(in_channels, width, kernel_size=7, bias=bias), *norm_relu(width)]
+        channels = width
+        for _ in range(downs):
+            layers += [nn.Conv2d(channels, 2 * channels, kernel_size=3, stride=2, padding=1, bias=bias)]
+            channels *= 2
+            layers += norm_relu(channels)
+        layers += [ResidualBlock(channels, norm, dropout, padding) for _ in range(blocks)]
+        for _ in range(downs):
+            layers += double(channels)
+            channels //= 2
+            layers += norm_relu(channels)
+        layers += [pad(3), nn.Conv2d(channels, out_channels, kernel_size=7), nn.Tanh()]
+        # One flat sequence: its indices are the keys of the published weights.
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W) in [-1, 1]."""
+        y: Tensor = self.model(x)
+        return y

@@ -1,0 +1,108 @@
+"""The U-Net generator of pix2pix."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from translate_plugins.norms import Norm, conv_bias, norm_layer
+
+
+class Level(nn.Module):
+    """One level of the U: a halving, what lies deeper, a doubling, and the skip around them.
+
+    Returns its activated input and its output, concatenated. `inner` is the next deeper level, None in the innermost.
+    """
+
+    def __init__(self, outer: int, depth: int, inner: Level | None, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        bias = conv_bias(norm)
+        # What comes up from a deeper level carries that level's skip beside it.
+        up_in = depth if inner is None else 2 * depth
+        self.model = nn.Sequential(
+            # In place: the skip then carries the activated input. The ReLU it meets on the way up returns the same
+            # for either, and one feature map less is kept.
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(outer, depth, kernel_size=4, stride=2, padding=1, bias=bias),
+            *([] if inner is None else [norm_layer(norm, depth), inner]),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(up_in, outer, kernel_size=4, stride=2, padding=1, bias=bias),
+            norm_layer(norm, outer),
+            *([nn.Dropout(dropout)] if dropout > 0 else []),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, outer, H, W), overwritten by its activation. Returns (N, 2 · outer, H, W)."""
+        y: Tensor = self.model(x)
+        return torch.cat((x, y), dim=1)
+
+
+class Outermost(nn.Module):
+    """The first halving and the last doubling, without norm and without skip; ends in tanh."""
+
+    def __init__(self, in_channels: int, out_channels: int, width: int, inner: Level, norm: Norm) -> None:
+        super().__init__()
+        self.model = nn.Sequential(
+            nn.Conv2d(in_channels, width, kernel_size=4, stride=2, padding=1, bias=conv_bias(norm)),
+            inner,
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(2 * width, out_channels, kernel_size=4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
+        y: Tensor = self.model(x)
+        return y
+
+
+class UNet(nn.Module):
+    """The U-Net generator: `downs` halvings, as many doublings, and skips between maps of one size.
+
+    The generator of pix2pix (Isola et al., CVPR 2017, section 3.2.1 and appendix 6.1.1), in the layout of the authors'
+    PyTorch code, whose weights it loads: `unet_256` has 8 downs, `unet_128` has 7. Halvings are 4×4 convolutions of
+    stride 2, doublings 4×4 transposed ones; LeakyReLU 0.2 before each halving but the first, ReLU before each doubling.
+    Every convolution is normed but the first, the innermost halving and the last. Channels are 1, 2, 4, 8, 8, …
+    times `width`. Convolutions have a bias with norm instance only; the last has one always.
+
+    Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple`; returns (N, out_channels, H, W) in
+    [-1, 1]. Other sides raise torch's RuntimeError.
+
+    Args:
+        in_channels: channels of the images it takes.
+        out_channels: channels of the images it makes.
+        downs: number of halvings; 8 bring 256×256 down to 1×1.
+        width: channels after the first convolution.
+        norm: instance (no affine weights, no running statistics), batch, or none.
+        dropout: probability of zeroing a value after the doublings' norm, in the `downs` - 5 levels that lie between
+            the innermost and the four outermost; pix2pix has 0.5, and 0 leaves the layers out.
+    """
+
+    multiple: int
+    smallest: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        downs: Annotated[int, Field(ge=2)] = 8,
+        width: PositiveInt = 64,
+        norm: Norm = "instance",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__()
+        self.multiple = self.smallest = 2**downs
+        widths = [width * min(2**level, 8) for level in range(downs)]
+        inner = Level(widths[-2], widths[-1], None, norm, dropout=0.0)
+        for level in reversed(range(1, downs - 1)):
+            inner = Level(widths[level - 1], widths[level], inner, norm, dropout if level >= 4 else 0.0)
+        self.model = Outermost(in_channels, out_channels, width, inner, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W) in [-1, 1]."""
+        y: Tensor = self.model(x)
+        return y

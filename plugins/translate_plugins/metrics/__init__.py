@@ -1,0 +1,1 @@
+"""Metrics: numbers about test images."""

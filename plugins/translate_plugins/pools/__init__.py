@@ -1,0 +1,1 @@
+"""Pools: which fakes a discriminator sees."""

@@ -1,0 +1,106 @@
+"""The image pool of CycleGAN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from translate_core.errors import UserError
+from translate_core.pool import Pool
+
+
+class History(Pool):
+    """A history of fakes: a discriminator judges, half of the time, an image that the generator made earlier.
+
+    From Shrivastava et al., CVPR 2017, section 2.3, in the form of CycleGAN (Zhu et al., ICCV 2017, section 4). Images
+    go in one by one, also those of one batch: while fewer than `size` are stored, an image is stored and returned;
+    afterwards, with probability 1/2, a random stored image is returned and the new one takes its place, else the
+    new one is returned and not stored.
+
+    The images lie in one buffer, allocated at the first query on the device of the images. What is random is decided
+    on the host, so a query waits for no device. All images have one shape; another raises UserError.
+
+    Args:
+        size: number of images that are stored.
+    """
+
+    _stored: Tensor | None
+
+    def __init__(self, *, size: PositiveInt = 50) -> None:
+        super().__init__()
+        self.size = size
+        self._count = 0
+        self.register_buffer("_stored", None, persistent=False)
+
+    def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """images: (N, C, H, W), detached. Returns as many, of the same shape and device; never a view of the pool.
+
+        rng: a CPU generator; two draws an image, needed or not.
+        """
+        stored = self._buffer_for(images)
+        plan = torch.tensor(self._plan(len(images), rng), device="cpu")
+        if images.is_cuda:
+            plan = plan.pin_memory()  # from pageable memory the copy would wait for the device
+        returns_stored, slot, position, write = plan.to(images.device, non_blocking=True)
+        output = torch.where(
+            returns_stored.bool().view(-1, 1, 1, 1), stored.index_select(0, slot), images.index_select(0, position)
+        )
+        stored.index_copy_(0, write, images)
+        return output
+
+    def _plan(self, batch: int, rng: torch.Generator) -> list[list[int]]:
+        """Plays the batch through, image by image, in numbers only; four rows of one number an image.
+
+        Whether it returns what the pool held before the batch, from which slot, else which image of the batch,
+        and the slot that the image is written to at the end.
+        """
+        coins = torch.rand(batch, generator=rng, device="cpu").tolist()
+        choices = torch.randint(self.size, (batch,), generator=rng, device="cpu").tolist()
+        # Writing to the row behind the last slot is how nothing is stored: shapes never depend on the draws.
+        nowhere = self.size
+        returns_stored, slots, positions, writes = [0] * batch, [0] * batch, list(range(batch)), [nowhere] * batch
+        holder: dict[int, int] = {}  # slot -> image of this batch that is in it
+        for image in range(batch):
+            if self._count < self.size:
+                slot = self._count
+                self._count += 1
+            elif coins[image] < 0.5:
+                slot = choices[image]
+                if slot in holder:
+                    positions[image] = holder[slot]
+                    writes[holder[slot]] = nowhere
+                else:
+                    returns_stored[image], slots[image] = 1, slot
+            else:
+                continue
+            holder[slot] = image
+            writes[image] = slot
+        return [returns_stored, slots, positions, writes]
+
+    def _buffer_for(self, images: Tensor) -> Tensor:
+        """The buffer, `size` rows and one more, on the device of `images` and of their shape."""
+        if self._stored is None:
+            self._stored = images.new_zeros((self.size + 1, *images.shape[1:]))
+        elif self._stored.shape[1:] != images.shape[1:]:
+            raise UserError(
+                f"the history pool stores images of one shape, {tuple(self._stored.shape[1:])}, "
+                f"and was given {tuple(images.shape[1:])}: crop all images to one size, or use no pool"
+            )
+        self._stored = self._stored.to(images.device)
+        return self._stored
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """The stored images, (count, C, H, W), as a copy; an empty tensor before the first query."""
+        return {"images": torch.empty(0) if self._stored is None else self._stored[: self._count].clone()}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes what `get_extra_state` returned; raises UserError when it holds more images than this pool can."""
+        images: Tensor = state["images"]
+        if len(images) > self.size:
+            raise UserError(f"the saved history pool holds {len(images)} images, this one at most {self.size}")
+        if len(images) > 0:
+            self._buffer_for(images)[: len(images)].copy_(images)
+        self._count = len(images)
