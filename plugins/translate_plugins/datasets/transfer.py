@@ -1,0 +1,179 @@
+"""Fetches one file over HTTP, going on where an earlier attempt broke off."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.request
+from dataclasses import asdict, dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
+from pathlib import Path
+from typing import cast
+from urllib.error import HTTPError, URLError
+
+from .progress import progress
+
+TRIES = 3
+BACK_OFF = 1.0
+"""Seconds before the second attempt; doubled before each further one."""
+TIMEOUT = 30.0
+"""Seconds without a byte from the server after which an attempt is given up."""
+_CHUNK = 256 * 1024
+
+
+class TransferError(Exception):
+    """Why a URL could not be fetched, in words for people."""
+
+
+class _BrokenError(Exception):
+    """Why an attempt failed, where another one may succeed."""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Which file a part is of; kept beside the part, for the next attempt.
+
+    Args:
+        url: where it comes from.
+        validator: strong ETag or date by which the server knows the file, None where it names none.
+        size: bytes of the whole file, None where the server does not tell.
+    """
+
+    url: str
+    validator: str | None
+    size: int | None
+
+
+def transfer(url: str, part: Path) -> None:
+    """Fetch `url` to the file `part`; if that is the beginning of the same file, only the rest is fetched.
+
+    A part is continued only if the server still has the very file (its ETag or date) that the part began with, else it
+    is started anew. Whatever interrupts this leaves a part that the next call can go on with.
+
+    Raises:
+        TransferError: the server or the network refused, or broke off in each of a few attempts.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            _attempt(url, part)
+            return
+        except _BrokenError as error:
+            if attempt == TRIES:
+                raise TransferError(f"{error} (attempt {attempt} of {TRIES})") from None
+            time.sleep(BACK_OFF * 2 ** (attempt - 1))
+
+
+def origin_url(part: Path) -> str | None:
+    """The URL that a part comes from, None if there is no part."""
+    origin = _read_origin(part)
+    return origin.url if origin else None
+
+
+def discard(part: Path) -> None:
+    """Remove a part and what is known about it."""
+    part.unlink(missing_ok=True)
+    _origin_file(part).unlink(missing_ok=True)
+
+
+def _attempt(url: str, part: Path) -> None:
+    origin = _read_origin(part)
+    have = part.stat().st_size if origin is not None and origin.url == url else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "translate", "Accept-Encoding": "identity"})
+    if origin is not None and have:
+        if have == origin.size:
+            return
+        if origin.validator is not None:
+            request.add_header("Range", f"bytes={have}-")
+            request.add_header("If-Range", origin.validator)
+    try:
+        response = cast(HTTPResponse, _opener().open(request, timeout=TIMEOUT))
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:
+            discard(part)
+            raise _BrokenError("the server has no more bytes to continue an earlier download") from None
+        reason = f"HTTP status {error.code} ({error.reason})"
+        if error.code >= 500 or error.code in (408, 429):
+            raise _BrokenError(reason) from None
+        raise TransferError(reason) from None
+    except URLError as error:
+        raise _BrokenError(_words(error.reason)) from None
+    except (ValueError, InvalidURL) as error:
+        raise TransferError(f"not a valid address: {error}") from None
+    except (OSError, HTTPException) as error:
+        raise _BrokenError(_words(error)) from None
+    with response:
+        _receive(response, url, part, have)
+
+
+def _receive(response: HTTPResponse, url: str, part: Path, have: int) -> None:
+    if response.status == 206:
+        continued = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if continued is None or int(continued[1]) != have:
+            discard(part)
+            raise _BrokenError("the server sent another piece of the file than was asked for")
+        size = None if continued[2] == "*" else int(continued[2])
+    elif response.status == 200:
+        length = response.headers.get("Content-Length")
+        have, size = 0, int(length) if length is not None and length.isdecimal() else None
+    else:
+        raise TransferError(f"HTTP status {response.status} ({response.reason})")
+
+    with open(part, "ab" if have else "wb") as file:
+        # Only now that the old content is gone may the note beside it speak of the new one.
+        _origin_file(part).write_text(json.dumps(asdict(_Origin(url, _validator(response.headers), size))))
+        with progress(f"{'resuming' if have else 'downloading'} {url}", size, "bytes", have) as advance:
+            while chunk := _read(response):
+                file.write(chunk)
+                have += len(chunk)
+                advance(len(chunk))
+    if size is not None and have < size:
+        raise _BrokenError(f"the connection broke off after {have:,} of {size:,} bytes")
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        return response.read1(_CHUNK)
+    except (OSError, HTTPException) as error:
+        raise _BrokenError(_words(error)) from None
+
+
+def _validator(headers: HTTPMessage) -> str | None:
+    etag = headers.get("ETag")
+    if etag is not None and not etag.startswith("W/"):
+        return etag
+    return headers.get("Last-Modified")
+
+
+def _words(error: BaseException | str) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer for {TIMEOUT:g} seconds"
+    return str(error) or type(error).__name__
+
+
+def _origin_file(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _read_origin(part: Path) -> _Origin | None:
+    try:
+        return _Origin(**json.loads(_origin_file(part).read_text())) if part.exists() else None
+    except (OSError, ValueError, TypeError):  # no note, or one that was cut short: the part starts anew
+        return None
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP and HTTPS with the user's proxies, and nothing else, also after a redirect."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener

@@ -1,0 +1,120 @@
+"""What happens to an image between its file and a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import PositiveInt
+from torch import Tensor
+
+from translate_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Size, crop and flip, each image by itself.
+
+    Test images are brought to the crop's size if there is one (with `keep_aspect`: scaled until they just cover it,
+    then cut in the middle), else they are resized as for training; they are never flipped.
+
+    Args:
+        resize: height and width of every image before the crop, one number for a square; the aspect is not kept.
+        keep_aspect: `resize` is the length of the shorter side, and the aspect is kept.
+        crop: height and width of a random cut in training, one number for a square.
+        flip: mirror half of the training images, left to right.
+
+    Raises:
+        UserError: the options contradict each other.
+    """
+
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    keep_aspect: bool = False
+    crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        if self.keep_aspect and not isinstance(self.resize, int):
+            asked = "is not given" if self.resize is None else "gives both sides"
+            raise UserError(f"keep_aspect needs the shorter side as resize, one number, but resize {asked}")
+        if self.resize is not None and self.crop is not None:
+            resize, crop = _both_sides(self.resize), _both_sides(self.crop)
+            # The longer side of an image that keeps its aspect is not known here.
+            fits = min(crop) <= resize[0] if self.keep_aspect else crop[0] <= resize[0] and crop[1] <= resize[1]
+            if not fits:
+                raise UserError(
+                    f"crop {_show(self.crop)} is greater than resize {_show(self.resize)}: it must fit inside"
+                )
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of every training image, or None if that depends on the image."""
+        if self.crop is not None:
+            return _both_sides(self.crop)
+        if self.resize is not None and not self.keep_aspect:
+            return _both_sides(self.resize)
+        return None
+
+    def prepare_training(self, image: Image.Image) -> Image.Image:
+        """The part for training images that is the same in each draw: the size.
+
+        Raises:
+            UserError: the image is smaller than the crop.
+        """
+        if self.keep_aspect:
+            assert isinstance(self.resize, int)
+            image = _resize(image, _covering(image, (self.resize, self.resize)))
+        elif self.resize is not None:
+            image = _resize(image, _both_sides(self.resize))
+        if self.crop is not None:
+            height, width = _both_sides(self.crop)
+            if image.height < height or image.width < width:
+                raise UserError(
+                    f"is {image.height} × {image.width} (height × width) where it is cropped, smaller than "
+                    f"transform.crop {height} × {width}: remove it, or set transform.resize"
+                )
+        return image
+
+    def prepare_test(self, image: Image.Image) -> Image.Image:
+        """All that happens to a test image."""
+        if self.crop is None:
+            return self.prepare_training(image)
+        height, width = _both_sides(self.crop)
+        if not self.keep_aspect:
+            return _resize(image, (height, width))
+        image = _resize(image, _covering(image, (height, width)))
+        top, left = (image.height - height) // 2, (image.width - width) // 2
+        return image.crop((left, top, left + width, top + height))
+
+    def augment(self, image: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+        """The random part for training images. image: prepared, uint8 (C, H, W); returns a copy, cropped, flipped."""
+        if self.crop is not None:
+            height, width = _both_sides(self.crop)
+            top = int(rng.integers(image.shape[1] - height + 1))
+            left = int(rng.integers(image.shape[2] - width + 1))
+            image = image[:, top : top + height, left : left + width]
+        if self.flip and rng.random() < 0.5:
+            image = image[:, :, ::-1]
+        # Copied by numpy: torch would share so small a copy among its threads, which costs more than it gains.
+        return torch.from_numpy(np.array(image, order="C"))
+
+
+def _both_sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _show(size: int | tuple[int, int]) -> str:
+    return str(size) if isinstance(size, int) else f"{size[0]} × {size[1]}"
+
+
+def _covering(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest (height, width) of the image's aspect that covers `size`."""
+    factor = max(size[0] / image.height, size[1] / image.width)
+    return max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC)

@@ -1,0 +1,652 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from translate_plugins.datasets import archive, lock, transfer
+from translate_plugins.datasets.download import _MANIFESTS, Download, _read_manifest
+from translate_plugins.datasets.lock import locked
+from translate_plugins.datasets.unpaired_folders import UnpairedFolders
+
+from translate_core.errors import DataError, UserError
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+WAYS_OUT = "\nPut the folder there by hand, or say where it is: --set data.root=…"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file; a test sets how badly."""
+
+    daemon_threads = True
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = content
+        self.etag: str | None = '"one"'
+        self.modified: str | None = None
+        self.ranges = True
+        self.length = True
+        self.drop_after: list[int] = []  # bytes after which each of the next answers breaks off
+        self.stall_after: list[int] = []  # bytes after which each of the next answers falls silent
+        self.pause = 0.0
+        self.status = 200
+        self.moved_to: str | None = None
+        self.asked: list[str | None] = []  # the Range of each request
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/set.zip"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no error."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server = self.server
+        wanted = self.headers.get("Range")
+        server.asked.append(wanted)
+        self.close_connection = True
+        if server.moved_to:
+            self.send_response(302)
+            self.send_header("Location", server.moved_to)
+            self.end_headers()
+            return
+        if server.status != 200:
+            self.send_response(server.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        start = 0
+        if wanted and server.ranges and self.headers.get("If-Range") in (server.etag, server.modified):
+            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])  # type: ignore[index]
+            if start >= len(server.content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(server.content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
+        else:
+            self.send_response(200)
+        body = server.content[start:]
+        if server.length:
+            self.send_header("Content-Length", str(len(body)))
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        if server.modified:
+            self.send_header("Last-Modified", server.modified)
+        self.end_headers()
+        stop = server.drop_after.pop(0) if server.drop_after else len(body)
+        stall = server.stall_after.pop(0) if server.stall_after else None
+        for at in range(0, min(stop, len(body)), 4096):
+            if stall is not None and at >= stall:
+                self.wfile.flush()
+                time.sleep(1.5)
+                return
+            self.wfile.write(body[at : min(at + 4096, stop)])
+            time.sleep(server.pause)
+
+
+def jpeg(seed: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(out, "JPEG")
+    return out.getvalue()
+
+
+FILES = {
+    f"{folder}/{number}.jpg": jpeg(17 * number + place)
+    for place, folder in enumerate(("trainA", "trainB", "testA", "testB"))
+    for number in range(6)
+}
+
+
+def zipped(files: dict[str, bytes], top: str = "tiny/") -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(top + name, content)
+    return out.getvalue()
+
+
+def unzipped(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def beside(root: Path) -> list[str]:
+    return sorted(path.name for path in root.parent.iterdir())
+
+
+def part_of(root: Path) -> Path:
+    return root.with_name(root.name + ".zip.part")
+
+
+def manifest_at(path: Path, files: dict[str, bytes] = FILES) -> str:
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in files.items()]
+    path.write_text("# made by the test\n" + "\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "BACK_OFF", 0.01)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def serve() -> Iterator[Server]:
+    with Server(zipped(FILES)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "tiny"
+
+
+class TestFetching:
+    def test_leaves_the_folder_and_nothing_else(self, serve: Server, root: Path) -> None:
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == FILES
+        assert beside(root) == ["tiny"]
+
+    def test_asks_nobody_when_the_folder_exists(self, serve: Server, root: Path) -> None:
+        root.mkdir(parents=True)
+        Download(serve.url).fetch(root)
+        assert serve.asked == []
+        assert beside(root) == ["tiny"]
+
+    def test_says_what_it_does_on_stderr(self, serve: Server, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        Download(serve.url).fetch(root)
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        megabytes = f"{len(serve.content) / 1e6:.1f} MB"
+        assert captured.err == f"downloading {serve.url} ({megabytes})\nunpacking {part_of(root)} (24 files)\n"
+
+    def test_goes_on_after_a_broken_connection(self, serve: Server, root: Path) -> None:
+        serve.drop_after = [9000, 5000]
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, "bytes=9000-", "bytes=14000-"]
+        assert unzipped(root) == FILES
+
+    def test_goes_on_by_the_date_where_there_is_no_strong_etag(self, serve: Server, root: Path) -> None:
+        serve.etag, serve.modified = 'W/"weak"', "Tue, 01 Aug 2017 10:00:00 GMT"
+        serve.drop_after = [9000]
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, "bytes=9000-"]
+        assert unzipped(root) == FILES
+
+    def test_starts_anew_where_the_server_knows_no_ranges(self, serve: Server, root: Path) -> None:
+        serve.ranges = False
+        serve.drop_after = [9000]
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, "bytes=9000-"]
+        assert unzipped(root) == FILES
+
+    def test_starts_anew_where_nothing_tells_one_file_from_another(self, serve: Server, root: Path) -> None:
+        serve.etag = None
+        serve.drop_after = [9000]
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, None]
+        assert unzipped(root) == FILES
+
+    def test_goes_on_in_the_next_call(self, serve: Server, root: Path) -> None:
+        serve.drop_after = [4000, 2000, 1000]
+        with pytest.raises(UserError) as failure:
+            Download(serve.url).fetch(root)
+        assert str(failure.value) == (
+            f"data set {root} does not exist and could not be downloaded\n"
+            f"  {serve.url}: the connection broke off after 7,000 of {len(serve.content):,} bytes (attempt 3 of 3)"
+            + WAYS_OUT
+        )
+        assert beside(root) == ["tiny.zip.part", "tiny.zip.part.json"]
+        assert part_of(root).read_bytes() == serve.content[:7000]
+        Download(serve.url).fetch(root)
+        assert serve.asked[3:] == ["bytes=7000-"]
+        assert unzipped(root) == FILES
+
+    def test_starts_anew_when_the_file_has_changed(self, serve: Server, root: Path) -> None:
+        serve.drop_after = [4000, 2000, 1000]
+        with pytest.raises(UserError):
+            Download(serve.url).fetch(root)
+        changed = {name: content + b"newer" for name, content in FILES.items()}
+        serve.content, serve.etag = zipped(changed), '"two"'
+        Download(serve.url).fetch(root)
+        assert serve.asked[3:] == ["bytes=7000-"]
+        assert unzipped(root) == changed
+
+    def test_starts_anew_when_the_part_is_longer_than_the_file(self, serve: Server, root: Path) -> None:
+        root.parent.mkdir(parents=True)
+        part_of(root).write_bytes(b"x" * (len(serve.content) + 5))
+        note = {"url": serve.url, "validator": serve.etag, "size": None}
+        part_of(root).with_name("tiny.zip.part.json").write_text(json.dumps(note))
+        Download(serve.url).fetch(root)
+        assert serve.asked == [f"bytes={len(serve.content) + 5}-", None]
+        assert unzipped(root) == FILES
+
+    @pytest.mark.parametrize("note", ["", '{"url": "htt', "[]", '{"other": 1}'])
+    def test_starts_anew_without_a_readable_note(self, serve: Server, root: Path, note: str) -> None:
+        root.parent.mkdir(parents=True)
+        part_of(root).write_bytes(b"x" * 100)
+        part_of(root).with_name("tiny.zip.part.json").write_text(note)
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None]
+        assert unzipped(root) == FILES
+
+    def test_needs_no_length(self, serve: Server, root: Path) -> None:
+        serve.length = False
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == FILES
+
+    def test_is_patient_with_a_slow_server(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transfer, "TIMEOUT", 0.5)
+        serve.pause = 0.15  # longer than the time-out in all
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None]
+
+    def test_gives_a_silent_server_up(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transfer, "TIMEOUT", 0.3)
+        serve.stall_after = [8192]
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, "bytes=8192-"]
+        assert unzipped(root) == FILES
+
+    def test_tries_the_mirrors_in_order(self, serve: Server, root: Path) -> None:
+        with Server(b"") as other:
+            threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+            other.status = 404
+            Download([other.url, serve.url]).fetch(root)
+            other.shutdown()
+        assert len(other.asked) == 1  # a 404 is final
+        assert unzipped(root) == FILES
+
+    def test_tries_a_server_in_trouble_again(self, serve: Server, root: Path) -> None:
+        serve.status = 503
+        with pytest.raises(UserError, match=re.escape("HTTP status 503 (Service Unavailable) (attempt 3 of 3)")):
+            Download(serve.url).fetch(root)
+        assert len(serve.asked) == 3
+
+    def test_without_a_network_says_what_was_tried(self, serve: Server, root: Path) -> None:
+        serve.status = 404
+        with Server(b"") as closed:
+            nobody = closed.url
+        with pytest.raises(UserError) as failure:
+            Download([serve.url, nobody]).fetch(root)
+        refused = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
+        assert str(failure.value) == (
+            f"data set {root} does not exist and could not be downloaded\n"
+            f"  {serve.url}: HTTP status 404 (Not Found)\n"
+            f"  {nobody}: {refused} (attempt 3 of 3)" + WAYS_OUT
+        )
+        assert beside(root) == []
+
+    @pytest.mark.parametrize("place", ["file:///etc/hostname", "ftp://127.0.0.1/set.zip"])
+    def test_follows_no_redirect_to_other_protocols(self, serve: Server, root: Path, place: str) -> None:
+        serve.moved_to = place
+        with pytest.raises(UserError, match="could not be downloaded"):
+            Download(serve.url).fetch(root)
+        assert beside(root) == []
+
+    def test_a_folder_that_cannot_be_written(self, serve: Server, tmp_path: Path) -> None:
+        (tmp_path / "data").write_text("a file")
+        root = tmp_path / "data" / "tiny"
+        with pytest.raises(UserError, match="could not be stored beside"):
+            Download(serve.url).fetch(root)
+
+    def test_a_full_disk_keeps_the_part(self, serve: Server, root: Path) -> None:
+        """A limit on the size of files stands for the full disk."""
+        program = (
+            "import resource, sys\n"
+            "from pathlib import Path\n"
+            "from translate_core.errors import UserError\n"
+            "from translate_plugins.datasets.download import Download\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
+            "try: Download(sys.argv[1]).fetch(Path(sys.argv[2]))\n"
+            "except UserError as error: print(error)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, serve.url, root], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"data set {root} could not be stored beside {root}: [Errno 27] File too large\n"
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, "bytes=8192-"]
+        assert unzipped(root) == FILES
+
+
+class TestContent:
+    def test_a_page_instead_of_a_zip(self, serve: Server, root: Path) -> None:
+        serve.content = b"<html>please log in</html>"
+        with pytest.raises(UserError) as failure:
+            Download(serve.url).fetch(root)
+        assert str(failure.value) == (
+            f"data set {root} does not exist and could not be downloaded\n"
+            f"  {serve.url}: is no zip file, or a damaged one: File is not a zip file" + WAYS_OUT
+        )
+        assert beside(root) == []
+
+    def test_a_damaged_zip(self, serve: Server, root: Path) -> None:
+        content = bytearray(serve.content)
+        content[len(content) // 2] ^= 0x55
+        serve.content = bytes(content)
+        with pytest.raises(UserError, match="damaged"):
+            Download(serve.url).fetch(root)
+        assert beside(root) == []
+
+    def test_a_damaged_mirror_is_not_the_end(self, serve: Server, root: Path) -> None:
+        with Server(b"no zip") as other:
+            threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+            Download([other.url, serve.url]).fetch(root)
+            other.shutdown()
+        assert unzipped(root) == FILES
+
+    def test_the_manifest_decides(self, serve: Server, root: Path, tmp_path: Path) -> None:
+        serve.content = zipped({**FILES, "trainA/smuggled.jpg": FILES["trainA/0.jpg"], "LICENSE": b"text"})
+        Download(serve.url, manifest=manifest_at(tmp_path / "tiny.sha256")).fetch(root)
+        assert unzipped(root) == FILES
+
+    def test_every_difference_from_the_manifest_is_named(self, serve: Server, root: Path, tmp_path: Path) -> None:
+        wrong = {**FILES, "trainA/2.jpg": b"other"}
+        del wrong["trainB/3.jpg"]
+        serve.content = zipped(wrong)
+        right, other = hashlib.sha256(FILES["trainA/2.jpg"]).hexdigest(), hashlib.sha256(b"other").hexdigest()
+        manifest = manifest_at(tmp_path / "tiny.sha256")
+        with pytest.raises(UserError) as failure:
+            Download(serve.url, manifest=manifest).fetch(root)
+        assert str(failure.value) == (
+            f"data set {root} does not exist and could not be downloaded\n"
+            f"  {serve.url}: lacks trainB/3.jpg\n"
+            f"    has another trainA/2.jpg than the manifest (SHA-256 {other[:12]}…, not {right[:12]}…)" + WAYS_OUT
+        )
+        assert beside(root) == []
+
+    def test_of_many_differences_twenty_are_named(self, serve: Server, root: Path, tmp_path: Path) -> None:
+        serve.content = zipped({name: content for name, content in FILES.items() if name == "trainA/0.jpg"})
+        with pytest.raises(UserError) as failure:
+            Download(serve.url, manifest=manifest_at(tmp_path / "tiny.sha256")).fetch(root)
+        assert str(failure.value).count("lacks ") == 20
+        assert "    … 23 in all\n" in str(failure.value)
+
+    def test_counts(self, serve: Server, root: Path) -> None:
+        with pytest.raises(UserError) as failure:
+            Download(serve.url, counts={"trainA": 6, "trainB": 7, "valA": 1}).fetch(root)
+        assert str(failure.value) == (
+            f"data set {root} does not exist and could not be downloaded\n"
+            f"  {serve.url}: has 6 images in trainB, not 7\n"
+            "    has 0 images in valA, not 1" + WAYS_OUT
+        )
+        Download(serve.url, counts={"trainA": 6, "trainB": 6}).fetch(root)
+        assert unzipped(root) == FILES
+
+    @pytest.mark.parametrize("top", ["", "tiny/", "another name/"])
+    def test_the_top_folder_is_left_out(self, serve: Server, root: Path, top: str) -> None:
+        serve.content = zipped(FILES, top)
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == FILES
+
+    def test_hidden_files_are_left_out(self, serve: Server, root: Path) -> None:
+        with zipfile.ZipFile(buffer := io.BytesIO(serve.content), "a") as file:
+            file.writestr("__MACOSX/tiny/trainA/._1.jpg", b"x")
+            file.writestr("tiny/.DS_Store", b"x")
+        serve.content = buffer.getvalue()
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == FILES
+
+    @pytest.mark.parametrize(
+        "name", ["../evil.jpg", "tiny/../../evil.jpg", "/evil.jpg", "C:/evil.jpg", "c:evil.jpg", "tiny\\..\\..\\evil"]
+    )
+    def test_a_member_that_reaches_outside(self, serve: Server, root: Path, name: str) -> None:
+        with zipfile.ZipFile(buffer := io.BytesIO(serve.content), "a") as file:
+            file.writestr(zipfile.ZipInfo(name), b"x")
+        serve.content = buffer.getvalue()
+        with pytest.raises(UserError) as failure:
+            Download(serve.url).fetch(root)
+        assert f"{serve.url}: has a member that reaches outside of its folder, {name!r}; not unpacked" in str(
+            failure.value
+        )
+        assert beside(root) == []
+        assert [path for path in root.parent.parent.rglob("*") if "evil" in path.name] == []
+
+    def test_a_link(self, serve: Server, root: Path) -> None:
+        link = zipfile.ZipInfo("tiny/trainA/link.jpg")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        with zipfile.ZipFile(buffer := io.BytesIO(serve.content), "a") as file:
+            file.writestr(link, "/etc/passwd")
+        serve.content = buffer.getvalue()
+        with pytest.raises(UserError, match=re.escape("a member that is a link, 'tiny/trainA/link.jpg'; not unpacked")):
+            Download(serve.url).fetch(root)
+        assert beside(root) == []
+
+    def test_an_absurd_size(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
+        serve.content = zipped({"trainA/0.jpg": bytes(2 * 10**6)})
+        with pytest.raises(UserError, match=r"would become 0 GB from 0 MB, as no images do; not unpacked"):
+            Download(serve.url).fetch(root)
+        assert beside(root) == []
+
+    def test_an_encrypted_zip(self, serve: Server, root: Path) -> None:
+        content = bytearray(zipped({"a/0.jpg": b"x"}))
+        content[6] |= 1  # the flag in the member's own header …
+        content[content.index(b"PK\x01\x02") + 8] |= 1  # … and in the directory
+        serve.content = bytes(content)
+        with pytest.raises(UserError, match=r"is a zip file that Python cannot unpack: .*encrypted"):
+            Download(serve.url).fetch(root)
+
+
+class TestOptions:
+    def test_only_http(self) -> None:
+        with pytest.raises(UserError) as failure:
+            Download(["http://a/b.zip", "ftp://a/b.zip", "/home/b.zip", "https://"])
+        assert str(failure.value) == (
+            "url must be an address with http:// or https://, not 'ftp://a/b.zip', '/home/b.zip', 'https://'"
+        )
+        with pytest.raises(UserError, match="url must name at least one address"):
+            Download([])
+
+    def test_an_unknown_manifest(self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(DataError) as failure:
+            Download("http://127.0.0.1/x.zip", manifest="horse2zebra.sha").fetch(root)
+        assert failure.value.faults[0].message == (
+            f"there is no file 'horse2zebra.sha' in {tmp_path}, and none of that name comes with the package, "
+            "did you mean 'horse2zebra.sha256'? It has: horse2zebra.sha256"
+        )
+
+    def test_a_manifest_that_is_none(self, root: Path, tmp_path: Path) -> None:
+        path = tmp_path / "wrong.txt"
+        path.write_text("# comment\n\nabc  trainA/1.jpg\n")
+        with pytest.raises(DataError) as failure:
+            Download("http://127.0.0.1/x.zip", manifest=str(path)).fetch(root)
+        assert failure.value.faults[0].path == f"{path}:3"
+        assert failure.value.faults[0].message == "must be '<sha256>  <relative name>', not 'abc  trainA/1.jpg'"
+        path.write_text("")
+        with pytest.raises(DataError, match="names no files"):
+            Download("http://127.0.0.1/x.zip", manifest=str(path)).fetch(root)
+
+    def test_the_manifest_that_comes_with_the_package(self) -> None:
+        folder = SHARED / "data" / "horse2zebra"
+        if not folder.is_dir():
+            pytest.skip("shared/data/horse2zebra is not beside the repository")
+        listed = _read_manifest("horse2zebra.sha256")
+        assert len(listed) == 1067 + 1334 + 120 + 140
+        assert (_MANIFESTS / "horse2zebra.sha256").read_text().startswith("# ")
+        assert listed == {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*.jpg")
+        }
+
+
+class TestWithTheDataset:
+    def test_a_missing_root_is_fetched(self, serve: Server, root: Path) -> None:
+        data = UnpairedFolders(str(root), download=Download(serve.url, counts={"trainA": 6, "trainB": 6}))
+        data.open()
+        assert len(data.train) == 6
+        assert sorted(data.test) == ["A", "B"]
+        data.close()
+
+    def test_an_empty_root_says_how_to_get_one(self, serve: Server, root: Path) -> None:
+        root.mkdir(parents=True)
+        data = UnpairedFolders(str(root), download=Download(serve.url))
+        with pytest.raises(DataError) as failure:
+            data.open()
+        assert failure.value.faults[0].message == (
+            f"does not exist. {root} is empty; remove it to have the set downloaded"
+        )
+
+
+SLOW_UNPACKING = """
+import sys, time
+from pathlib import Path
+from translate_plugins.datasets import archive
+from translate_plugins.datasets.download import Download
+read = archive._read
+def slow(source):
+    time.sleep(0.05)
+    return read(source)
+archive._read = slow
+Download(sys.argv[1]).fetch(Path(sys.argv[2]))
+"""
+
+PLAIN = """
+import sys
+from pathlib import Path
+from translate_plugins.datasets.download import Download
+Download(sys.argv[1]).fetch(Path(sys.argv[2]))
+"""
+
+
+def wait_until(condition: object, seconds: float = 20.0) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+class TestSeveralProcesses:
+    def test_killed_while_unpacking(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        process = subprocess.Popen([sys.executable, "-c", SLOW_UNPACKING, serve.url, root])
+        unpacking = root.with_name("tiny.unpacking")
+        wait_until(lambda: len(list(unpacking.rglob("*.jpg"))) > 3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not root.exists()
+        assert "tiny.lock" in beside(root)
+        (unpacking / "trainA" / "stale.jpg").write_bytes(b"of another attempt")
+
+        monkeypatch.setattr(lock, "STALE", 0.5)
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == FILES
+        assert beside(root) == ["tiny"]
+        assert serve.asked == [None]  # the zip file was whole, so nobody was asked again
+
+    def test_killed_while_downloading(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        serve.pause = 0.2
+        process = subprocess.Popen([sys.executable, "-c", PLAIN, serve.url, root])
+        wait_until(lambda: part_of(root).exists() and part_of(root).stat().st_size >= 8192)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        have = part_of(root).stat().st_size
+        assert have < len(serve.content)
+
+        serve.pause = 0.0
+        monkeypatch.setattr(lock, "STALE", 0.5)
+        Download(serve.url).fetch(root)
+        assert serve.asked == [None, f"bytes={have}-"]
+        assert unzipped(root) == FILES
+        assert beside(root) == ["tiny"]
+
+    def test_only_one_fetches(self, serve: Server, root: Path) -> None:
+        serve.pause = 0.05
+        processes = [subprocess.Popen([sys.executable, "-c", PLAIN, serve.url, root]) for _ in range(3)]
+        assert [process.wait() for process in processes] == [0, 0, 0]
+        assert serve.asked == [None]
+        assert unzipped(root) == FILES
+        assert beside(root) == ["tiny"]
+
+
+def most_at_once(path: Path, seconds: list[float]) -> int:
+    """How many threads were ever inside the lock together; each stays for its seconds."""
+    inside: list[float] = []
+    counts: list[int] = []
+
+    def hold(seconds: float) -> None:
+        with locked(path):
+            inside.append(seconds)
+            counts.append(len(inside))
+            time.sleep(seconds)
+            inside.remove(seconds)
+
+    threads = [threading.Thread(target=hold, args=(each,)) for each in seconds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(counts) == len(seconds)
+    return max(counts)
+
+
+class TestLock:
+    def test_a_second_holder_waits(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "x.lock"
+        events: list[str] = []
+
+        def second() -> None:
+            with locked(path):
+                events.append("second")
+
+        with locked(path):
+            thread = threading.Thread(target=second)
+            thread.start()
+            time.sleep(0.5)
+            events.append("first")
+        thread.join()
+        assert events == ["first", "second"]
+        assert not path.exists()
+        assert capsys.readouterr().err == f"waiting for another process to finish (it holds {path})\n"
+
+    def test_a_living_holder_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lock, "STALE", 0.6)
+        monkeypatch.setattr(lock, "BEAT", 0.1)
+        assert most_at_once(tmp_path / "x.lock", [1.2, 0.0]) == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_one_of_several_takes_a_dead_process_lock_over(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock, "STALE", 0.4)
+        monkeypatch.setattr(lock, "BEAT", 0.05)
+        monkeypatch.setattr(lock, "SETTLE", 0.3)
+        path = tmp_path / "x.lock"
+        path.write_text("a process that was killed")
+        os.utime(path, (1, 1))
+        assert most_at_once(path, [0.1] * 4) == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_is_given_back_after_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(RuntimeError), locked(tmp_path / "x.lock"):
+            raise RuntimeError
+        assert list(tmp_path.iterdir()) == []

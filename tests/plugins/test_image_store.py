@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from translate_plugins.datasets.store import ImageStore
+
+from translate_core.errors import UserError
+
+METHODS = [("spawn", True), ("fork", True), ("fork", False)]
+SHAPES = [(3, 8, 8), (1, 5, 7), (3, 1, 1), (3, 40, 20)]
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def images() -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in SHAPES]
+
+
+def checksums(store: ImageStore) -> list[int]:
+    return [zlib.crc32(store[index].tobytes()) for index in range(len(store))]
+
+
+def test_gives_back_what_it_was_given() -> None:
+    store = ImageStore(images())
+    assert len(store) == 4
+    assert [store.shape(index) for index in range(4)] == SHAPES
+    for index, image in enumerate(images()):
+        assert store[index].dtype == np.uint8
+        np.testing.assert_array_equal(store[index], image)
+    store.close()
+
+
+def test_takes_arrays_that_are_not_contiguous() -> None:
+    image = np.arange(60, dtype=np.uint8).reshape(4, 5, 3).transpose(2, 0, 1)
+    store = ImageStore([image])
+    np.testing.assert_array_equal(store[0], image)
+    store.close()
+
+
+def test_images_are_read_only() -> None:
+    store = ImageStore(images())
+    with pytest.raises(ValueError, match="read-only"):
+        store[0][0, 0, 0] = 1
+    store.close()
+
+
+def test_no_images() -> None:
+    store = ImageStore([])
+    assert len(store) == 0
+    store.close()
+
+
+def test_close_removes_the_file(temporary: Path) -> None:
+    store = ImageStore(images())
+    assert len(list(temporary.iterdir())) == 1
+    store.close()
+    store.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_store_that_nobody_holds_removes_its_file(temporary: Path) -> None:
+    store = ImageStore(images())
+    del store
+    gc.collect()
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_interpreter_removes_the_file_when_it_exits(tmp_path: Path) -> None:
+    program = (
+        "import numpy as np, os, tempfile\n"
+        "from translate_plugins.datasets.store import ImageStore\n"
+        "store = ImageStore([np.zeros((3, 4, 4), np.uint8)])\n"
+        "print(len(os.listdir(tempfile.gettempdir())))\n"
+        "raise RuntimeError\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout == "1\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_while_writing_leaves_no_file(temporary: Path) -> None:
+    def broken() -> Iterator[NDArray[np.uint8]]:
+        yield images()[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ImageStore(broken())
+    assert list(temporary.iterdir()) == []
+
+
+def test_pickles_as_the_path(temporary: Path) -> None:
+    store = ImageStore([np.zeros((3, 500, 500), np.uint8)])
+    content = pickle.dumps(store)
+    assert len(content) < 1000
+    copy = pickle.loads(content)
+    np.testing.assert_array_equal(copy[0], store[0])
+    copy.close()
+    del copy
+    gc.collect()
+    assert len(list(temporary.iterdir())) == 1
+    store.close()
+
+
+def read_in_worker(store: ImageStore, queue: multiprocessing.Queue[list[int]]) -> None:
+    queue.put(checksums(store))
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "mapped"),
+    [(m, mapped) for m, mapped in METHODS if m in multiprocessing.get_all_start_methods()],
+)
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_other_processes_read_the_same_bytes_and_remove_nothing(temporary: Path, method: str, mapped: bool) -> None:
+    store = ImageStore(images())
+    expected = [zlib.crc32(image.tobytes()) for image in images()]
+    if mapped:
+        assert checksums(store) == expected
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    workers = [context.Process(target=read_in_worker, args=(store, queue)) for _ in range(2)]  # type: ignore[attr-defined]
+    for worker in workers:
+        worker.start()
+    read = [queue.get(timeout=30) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert read == [expected, expected]
+    assert len(list(temporary.iterdir())) == 1
+    assert checksums(store) == expected
+    store.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = temporary / "translate-images-x.bin"
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), str(path)))
+    with pytest.raises(UserError) as failure:
+        ImageStore(images())
+    assert str(failure.value) == (
+        f"the temporary folder {temporary} is full after 0 images (0 MB): "
+        "make room there, or set TMPDIR to a folder on a larger disk"
+    )
+
+
+def test_a_disk_that_fills_up_later_leaves_no_file(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
+    program = (
+        "import resource, numpy as np\n"
+        "from translate_core.errors import UserError\n"
+        "from translate_plugins.datasets.store import ImageStore\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))\n"
+        "try: ImageStore(np.zeros((1, 1000, 1000), np.uint8) for _ in range(5))\n"
+        "except UserError as error: print(error)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"the temporary folder {tmp_path} is full after 2 images (2 MB): ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(UserError, match=r"the images need a temporary file, and there is no place for one: .*TMPDIR"):
+        ImageStore(images())
