@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,8 @@ class Checkpoints:
         A kill at any moment leaves either the new one whole, or the ones before as they were: the digest is in place
         before the file gets its name.
         """
+        for name, state in parts.items():
+            _check_plain(state, name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step}.pt"
         part = path.with_suffix(".pt.part")
@@ -142,6 +145,22 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(data, dict) or data.get("format") != FORMAT or not {"step", "record", "parts"} <= data.keys():
         raise UserError(f"{path} is refused: it is no checkpoint of ours, or of another version's format")
     return Checkpoint(path, data["step"], data["record"], data["parts"])
+
+
+def _check_plain(value: object, path: str) -> None:
+    """What is not plain would be written, and refused when it is read."""
+    if type(value) in (dict, OrderedDict):
+        for key, item in value.items():  # type: ignore[attr-defined]
+            _check_plain(key, f"{path} (a key)")
+            _check_plain(item, f"{path}.{key}")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):  # type: ignore[arg-type]
+            _check_plain(item, f"{path}[{index}]")
+    elif not (value is None or type(value) in (bool, int, float, str) or isinstance(value, torch.Tensor)):
+        raise UserError(
+            f"{path} cannot be saved: it is a {type(value).__module__}.{type(value).__qualname__}; "
+            f"a state_dict holds tensors, numbers, text, and lists, tuples and dicts of them"
+        )
 
 
 def digest_path(path: Path) -> Path:

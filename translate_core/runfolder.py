@@ -117,8 +117,8 @@ class RunFolder:
 
 
 def make_record(plan: Plan, dataset: Dataset, ranks: int) -> dict[str, Any]:
-    """What a run notes about itself, in its folder and in every checkpoint."""
-    return {
+    """What a run notes about itself, in its folder and in every checkpoint: plain data, as JSON would give it back."""
+    record = {
         "format": 1,
         "name": plan.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -126,10 +126,12 @@ def make_record(plan: Plan, dataset: Dataset, ranks: int) -> dict[str, Any]:
         "results": plan.results(),
         "plugins": plan.plugins.versions,
         "files": {entry: {"path": str(path), "sha256": hash_of(path)} for entry, path in plan.plugins.files.items()},
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not hold
         "data": {"fingerprint": dataset.fingerprint(), "channels": dict(dataset.channels), "size": dataset.size},
         "ranks": ranks,
     }
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
 
 
 def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], warn: Callable[[str], None]) -> None:
