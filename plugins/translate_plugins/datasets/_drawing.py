@@ -266,7 +266,7 @@ class Animal:
         return self._edge(np.hypot(along - part * length, off) - radius), along, off
 
     def _stripes(self, along: Plane, share: float | Plane, start: float) -> Plane:
-        """Cream between dark stripes; the first dark one is centred on `start`. share: of the cream in the coat."""
+        """Cream between dark stripes; the first dark one is centred on `start`. share: cream part, 0 … 1."""
         turns = along / PERIOD - start / PERIOD
         to_cream = np.abs(turns - np.floor(turns) - 0.5) * PERIOD
         return self._edge(to_cream - 0.5 * PERIOD * share)
