@@ -48,23 +48,26 @@ def write_recipe(tmp_path: Path, folders: Path) -> Callable[..., Path]:
     """Writes a small CycleGAN recipe; keyword arguments replace its blocks."""
 
     def write(name: str = "small", **blocks: Any) -> Path:
-        data: dict[str, Any] = {
-            "method": {"type": "cyclegan"},
-            "data": {"type": "unpaired_folders", "root": str(folders), "transform": {"crop": 24}},
-            "generator": {"type": "resnet", "blocks": 1, "width": 4},
-            "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
-            "losses": {
-                "adversarial": {"type": "lsgan", "pool": {"type": "history", "size": 3}},
-                "cycle": {"type": "cycle", "weight": 10},
-                "identity": {"type": "identity", "weight": 5},
-            },
-            "optimizer": {"type": "adam", "lr": 2.0e-4},
-            "schedule": {"type": "linear_decay", "constant": "4 steps"},
-            "training": {"length": "6 steps", "workers": 0, "checkpoint_every": "2 steps", "sample_every": None},
-        }
-        data.update(blocks)
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None}, sort_keys=False))
-        return path
+        return write_small_recipe(tmp_path / f"{name}.yaml", folders, **blocks)
 
     return write
+
+
+def write_small_recipe(path: Path, folders: Path, **blocks: Any) -> Path:
+    data: dict[str, Any] = {
+        "method": {"type": "cyclegan"},
+        "data": {"type": "unpaired_folders", "root": str(folders), "transform": {"crop": 24}},
+        "generator": {"type": "resnet", "blocks": 1, "width": 4},
+        "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
+        "losses": {
+            "adversarial": {"type": "lsgan", "pool": {"type": "history", "size": 3}},
+            "cycle": {"type": "cycle", "weight": 10},
+            "identity": {"type": "identity", "weight": 5},
+        },
+        "optimizer": {"type": "adam", "lr": 2.0e-4},
+        "schedule": {"type": "linear_decay", "constant": "4 steps"},
+        "training": {"length": "6 steps", "workers": 0, "checkpoint_every": "2 steps", "sample_every": None},
+    }
+    data.update(blocks)
+    path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None}, sort_keys=False))
+    return path

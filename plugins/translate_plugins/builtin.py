@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from translate_core import NoPool, hookimpl
 from translate_core.registry import Registrar
-#from translate_plugins.datasets.synthetic import Synthetic
+from translate_plugins.datasets.synthetic import Synthetic
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
@@ -40,7 +40,7 @@ def register(registry: Registrar) -> None:
     registry.pool("history", History)
     registry.pool("none", NoPool)
     registry.dataset("unpaired_folders", UnpairedFolders)
-#    registry.dataset("synthetic", Synthetic)
+    registry.dataset("synthetic", Synthetic)
     registry.optimizer("adam", adam)
     registry.optimizer("adamw", adamw)
     registry.optimizer("sgd", sgd)

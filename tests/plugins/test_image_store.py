@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from translate_plugins.datasets import store as store_module
 from translate_plugins.datasets.store import ImageStore
 
 from translate_core.errors import UserError
@@ -26,6 +27,17 @@ SHAPES = [(3, 8, 8), (1, 5, 7), (3, 1, 1), (3, 40, 20)]
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(params=["named", "nameless"])
+def files(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Files that a store shows in the temporary folder: one, or none where the system can do without a name."""
+    if request.param == "named":
+        monkeypatch.setattr(store_module, "_OPEN_FILES", Path("/no/such/folder"))
+        return 1
+    if not store_module._OPEN_FILES.is_dir():
+        pytest.skip("this system has no /proc/self/fd")
+    return 0
 
 
 def images() -> list[NDArray[np.uint8]]:
@@ -67,9 +79,9 @@ def test_no_images() -> None:
     store.close()
 
 
-def test_close_removes_the_file(temporary: Path) -> None:
+def test_close_removes_the_file(temporary: Path, files: int) -> None:
     store = ImageStore(images())
-    assert len(list(temporary.iterdir())) == 1
+    assert len(list(temporary.iterdir())) == files
     store.close()
     store.close()
     assert list(temporary.iterdir()) == []
@@ -84,16 +96,25 @@ def test_a_store_that_nobody_holds_removes_its_file(temporary: Path) -> None:
 
 def test_the_interpreter_removes_the_file_when_it_exits(tmp_path: Path) -> None:
     program = (
-        "import numpy as np, os, tempfile\n"
+        "import numpy as np, os, sys, tempfile\n"
+        "from pathlib import Path\n"
+        "from translate_plugins.datasets import store\n"
+        "if len(sys.argv) == 1: store._OPEN_FILES = Path('/no/such/folder')\n"
         "from translate_plugins.datasets.store import ImageStore\n"
         "store = ImageStore([np.zeros((3, 4, 4), np.uint8)])\n"
-        "print(len(os.listdir(tempfile.gettempdir())))\n"
-        "raise RuntimeError\n"
+        "print(len(os.listdir(tempfile.gettempdir())), flush=True)\n"
+        "os.kill(os.getpid(), 9) if len(sys.argv) > 1 else 1 / 0\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout == "1\n"
     assert list(tmp_path.iterdir()) == []
+    if store_module._OPEN_FILES.is_dir():
+        killed = subprocess.run(
+            [sys.executable, "-c", program, "kill"], env=environment, capture_output=True, text=True
+        )
+        assert killed.stdout == "0\n"
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_while_writing_leaves_no_file(temporary: Path) -> None:
@@ -106,7 +127,7 @@ def test_an_error_while_writing_leaves_no_file(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_pickles_as_the_path(temporary: Path) -> None:
+def test_pickles_as_the_path(temporary: Path, files: int) -> None:
     store = ImageStore([np.zeros((3, 500, 500), np.uint8)])
     content = pickle.dumps(store)
     assert len(content) < 1000
@@ -115,7 +136,7 @@ def test_pickles_as_the_path(temporary: Path) -> None:
     copy.close()
     del copy
     gc.collect()
-    assert len(list(temporary.iterdir())) == 1
+    assert len(list(temporary.iterdir())) == files
     store.close()
 
 
@@ -129,7 +150,9 @@ def read_in_worker(store: ImageStore, queue: multiprocessing.Queue[list[int]]) -
     [(m, mapped) for m, mapped in METHODS if m in multiprocessing.get_all_start_methods()],
 )
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_other_processes_read_the_same_bytes_and_remove_nothing(temporary: Path, method: str, mapped: bool) -> None:
+def test_other_processes_read_the_same_bytes_and_remove_nothing(
+    temporary: Path, files: int, method: str, mapped: bool
+) -> None:
     store = ImageStore(images())
     expected = [zlib.crc32(image.tobytes()) for image in images()]
     if mapped:
@@ -144,7 +167,7 @@ def test_other_processes_read_the_same_bytes_and_remove_nothing(temporary: Path,
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert read == [expected, expected]
-    assert len(list(temporary.iterdir())) == 1
+    assert len(list(temporary.iterdir())) == files
     assert checksums(store) == expected
     store.close()
 
@@ -152,6 +175,7 @@ def test_other_processes_read_the_same_bytes_and_remove_nothing(temporary: Path,
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = temporary / "translate-images-x.bin"
+    path.touch()
     monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), str(path)))
     with pytest.raises(UserError) as failure:
         ImageStore(images())

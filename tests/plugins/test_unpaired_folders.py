@@ -16,7 +16,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from translate_plugins.datasets import images, loading
+from translate_plugins.datasets import images, loading, store
 from translate_plugins.datasets.transforms import Transform
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
@@ -611,7 +611,10 @@ class TestFingerprint:
 
 
 class TestOpening:
-    def test_close_and_a_second_open_leave_nothing_behind(self, root: Path, temporary: Path) -> None:
+    def test_close_and_a_second_open_leave_nothing_behind(
+        self, root: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "_OPEN_FILES", Path("/no/such/folder"))
         data = opened(root)
         data.open()
         assert len(list(temporary.iterdir())) == 1

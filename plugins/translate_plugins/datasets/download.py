@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from translate_core.errors import DataError, Fault, UserError, did_you_mean
+from translate_core.images import find_images
 
 from .archive import ArchiveError, unpack
-from .images import find_images
 from .lock import locked
 from .transfer import TransferError, discard, origin_url, transfer
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from translate_core.errors import DataError, Fault, UserError
+from translate_core.images import Channels, decode
 
-from .images import Channels, decode
 from .progress import progress
 from .store import ImageStore
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from translate_core.errors import UserError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OPEN_FILES = Path("/proc/self/fd")
 
 
 class ImageStore:
@@ -23,7 +24,8 @@ class ImageStore:
 
     A store is written once, by its constructor, and only read after that. It pickles as the path of its file, so
     forked and spawned processes read the same pages. The file goes when the process that wrote it closes the store,
-    lets go of it, or ends; copies in other processes never remove it.
+    lets go of it, or ends; copies in other processes never remove it. Where the system has /proc the file has no name
+    from the start, so that not even a killed process leaves it behind.
 
     Args:
         images: arrays of type uint8 and shape (C, H, W); one at a time is held in memory.
@@ -43,7 +45,12 @@ class ImageStore:
                 "Set TMPDIR to a folder with room"
             ) from None
         self._path = Path(name)
-        self._remove = weakref.finalize(self, _remove, self._path, os.getpid())
+        if _OPEN_FILES.is_dir():
+            self._path.unlink()
+            self._path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+            self._remove = weakref.finalize(self, _close, descriptor, os.getpid())
+        else:
+            self._remove = weakref.finalize(self, _remove, self._path, os.getpid())
         try:
             self._write(descriptor, images)
         except BaseException:
@@ -53,7 +60,7 @@ class ImageStore:
     def _write(self, descriptor: int, images: Iterable[NDArray[np.uint8]]) -> None:
         end = 0
         # Unbuffered, so that no bytes are left to be written when the file is closed because the disk is full.
-        with open(descriptor, "wb", buffering=0) as file:
+        with open(descriptor, "wb", buffering=0, closefd=not _OPEN_FILES.is_dir()) as file:
             for image in images:
                 assert image.dtype == np.uint8
                 assert image.ndim == 3
@@ -65,7 +72,7 @@ class ImageStore:
                     if error.errno not in _FULL:
                         raise
                     raise UserError(
-                        f"the temporary folder {self._path.parent} is full after {len(self._places)} images "
+                        f"the temporary folder {tempfile.gettempdir()} is full after {len(self._places)} images "
                         f"({end / 1e6:.0f} MB): make room there, or set TMPDIR to a folder on a larger disk"
                     ) from None
                 channels, height, width = image.shape
@@ -94,6 +101,11 @@ class ImageStore:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_places": self._places, "_path": self._path, "_bytes": None}
+
+
+def _close(descriptor: int, writer: int) -> None:
+    if os.getpid() == writer:
+        os.close(descriptor)
 
 
 def _remove(path: Path, writer: int) -> None:

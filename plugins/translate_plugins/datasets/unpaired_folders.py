@@ -11,9 +11,9 @@ import torch
 
 from translate_core.data import Dataset, Item, TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault, did_you_mean
+from translate_core.images import Channels, find_images, is_image
 
 from .download import Download
-from .images import Channels, find_images, is_image
 from .loading import Source, load
 from .store import ImageStore
 from .transforms import Transform
