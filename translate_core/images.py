@@ -42,27 +42,46 @@ def find_images(folder: Path) -> list[str]:
 
 
 def decode(content: bytes, channels: Channels) -> Image.Image:
-    """The image in a file, upright as its EXIF data say, in mode RGB (3 channels) or L (1 channel).
-
-    16-bit greyscale is scaled to 8 bits, transparency is put on white; of several frames the first one is taken.
+    """The image in a file, as `convert` makes it; of several frames the first one.
 
     Raises:
         UserError: the content is no image, is damaged, or is of a kind whose range of values nobody can know.
     """
+    return convert(open_image(content), channels)
+
+
+def open_image(content: bytes) -> Image.Image:
+    """The image in a file as Pillow opens it: nothing but its header is read.
+
+    Raises:
+        UserError: the content is no image, or has more pixels than Pillow takes.
+    """
     if not content:
         raise UserError("is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(content)) as file:
-            image = ImageOps.exif_transpose(file)
-        return _flatten(image).convert("RGB" if channels == 3 else "L")
-    except UserError:
-        raise
+        return Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         raise UserError("is not an image, or of a format that Pillow cannot read") from None
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise UserError(f"has more than {limit:,} pixels: cut it into pieces, or make it smaller") from None
     except Exception as error:  # Pillow's decoders let everything through that a damaged file can cause
+        raise UserError(f"does not decode: {error}") from None
+
+
+def convert(image: Image.Image, channels: Channels) -> Image.Image:
+    """Any image, upright as its EXIF data say, in mode RGB (3 channels) or L (1 channel).
+
+    16-bit greyscale is scaled to 8 bits, transparency is put on white.
+
+    Raises:
+        UserError: its file is damaged, or it is of a kind whose range of values nobody can know.
+    """
+    try:
+        return _flatten(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
+    except UserError:
+        raise
+    except Exception as error:  # an image that was only opened is decoded here
         raise UserError(f"does not decode: {error}") from None
 
 

@@ -16,10 +16,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from translate_plugins.datasets import images, loading, store
+from translate_plugins.datasets import loading, store
 from translate_plugins.datasets.transforms import Transform
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
+from translate_core import images
 from translate_core.errors import DataError, UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
