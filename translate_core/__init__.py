@@ -22,6 +22,7 @@ from translate_core.observer import Observer, Result, RunInfo, Sample
 from translate_core.pool import NoPool, Pool
 from translate_core.schedule import Length, Schedule
 from translate_core.schema import Factory
+from translate_core.translator import Translator
 
 __all__ = [
     "DISCRIMINATORS",
@@ -48,6 +49,7 @@ __all__ = [
     "Tensors",
     "TestSplit",
     "TrainSplit",
+    "Translator",
     "UserError",
     "discriminator",
     "generator",

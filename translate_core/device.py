@@ -19,7 +19,7 @@ def choose_device(name: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
-    if not available[name]:
+    if not available.get(name, False):
         there = ", ".join(kind for kind, yes in available.items() if yes)
         raise UserError(
             f"there is no device '{name}' here, or this build of torch ({torch.__version__}) cannot use it. There is: {there}"

@@ -78,6 +78,8 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
         if not path.is_file():
             beside = sorted(file.name for file in path.parent.glob("*.py")) if path.parent.is_dir() else []
             raise PluginError(f"there is no file {folder / entry}{did_you_mean(path.name, beside)}")
+        if path.name in {other.name for other in loaded.files.values() if other != path}:
+            raise PluginError(f"two plugin files are called {path.name}; a run keeps copies of both: rename one")
         owner = Owner(entry, hash_of(path)[:12])
         plugin = _import_file(path, owner)
         loaded.files[entry] = path

@@ -1,0 +1,305 @@
+"""A trained run, applied: images of any size, out of nothing but the run folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from translate_core.build import build_networks
+from translate_core.checkpoint import Checkpoint, Checkpoints, DamagedError
+from translate_core.checkpoint import load as load_checkpoint
+from translate_core.console import warn
+from translate_core.data import to_uint8, to_unit_range
+from translate_core.device import choose_device
+from translate_core.errors import UserError, did_you_mean
+from translate_core.fit import Fit, crop
+from translate_core.images import Channels, convert
+from translate_core.method import GENERATORS, Direction
+from translate_core.network import PRECISIONS, Calls, Network
+from translate_core.plugins import hash_of
+from translate_core.randomness import Draws
+from translate_core.recipe import Plan, read_recipe, resolve
+from translate_core.runfolder import RECIPE, RECORD, RunFolder
+
+_STEP = re.compile(r"(?:step-)?(\d+)(?:\.pt)?")
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
+_PIL_CHANNELS: Mapping[int, Channels] = {1: 1, 3: 3}
+
+
+class Translator:
+    """The translations that a run has learnt: `Translator.load("runs/mine").translate(image)`.
+
+    Networks are in evaluation mode, with the averaged weights where the run keeps them. An image is translated the same
+    way each time.
+
+    directions: the names of the translations, such as A-B; the first is the one where none is asked for.
+    step: how many steps the weights were trained for.
+    device: where it computes.
+    """
+
+    def __init__(self, plan: Plan, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device) -> None:
+        """channels: of the images of each domain. Raises UserError for a checkpoint of another recipe."""
+        self.step = checkpoint.step
+        self.device = device
+        self.directions = tuple(plan.method.directions)
+        self._plan = plan
+        self._channels = channels
+        self._dtype = PRECISIONS[plan.training.precision].dtype
+        self._calls = Calls()
+        with _told(device, "the networks"):
+            modules = _generators(plan, channels, checkpoint, device)
+        self._fit = Fit.of(modules.values())
+        self._networks = {
+            name: Network(plan.networks[name].role, module, self._calls, PRECISIONS[plan.training.precision])
+            for name, module in modules.items()
+        }
+
+    @classmethod
+    def load(
+        cls,
+        run: str | os.PathLike[str],
+        *,
+        checkpoint: int | str | os.PathLike[str] | None = None,
+        device: str | torch.device = "auto",
+        trust: bool = False,
+    ) -> Self:
+        """Loads a run from its folder, in which nothing is changed; the images that it was trained on need not exist.
+
+        checkpoint: a step (`120`), a name (`step-120`) or a file; None for the newest that is whole.
+        device: auto, cpu, cuda or mps, or a device of torch.
+        trust: whether to execute plugin files that came with the run and are not known to be your own.
+
+        Raises UserError when the folder, the checkpoint or the device is not there, when the checkpoint is damaged or
+        of another recipe, and when loading would execute somebody else's code; RecipeError when a plugin is missing.
+        """
+        folder = _find_run(Path(run))
+        record = _record_of(folder)
+        recipe = read_recipe(folder.path / RECIPE)
+        _check_files(folder, recipe, record, trust)
+        plan = resolve(folder.path / RECIPE, recipe)
+        chosen = _choose_checkpoint(folder.checkpoints, checkpoint)
+        place = device if isinstance(device, torch.device) else choose_device(device)
+        return cls(plan, record["data"]["channels"], chosen, place)
+
+    def direction(self, name: str | None = None) -> str:
+        """The name of a direction; the first one for None. Raises UserError for one that the run does not have."""
+        if name is None and self.directions:
+            return self.directions[0]
+        if name is not None and name in self.directions:
+            return name
+        asked = "." if name is None else f" '{name}'{did_you_mean(name, self.directions)}"
+        raise UserError(f"there is no direction{asked} The run has: {', '.join(self.directions) or 'none'}")
+
+    @overload
+    def translate(self, image: Image.Image, direction: str | None = None) -> Image.Image: ...
+
+    @overload
+    def translate(self, image: Tensor, direction: str | None = None) -> Tensor: ...
+
+    def translate(self, image: Image.Image | Tensor, direction: str | None = None) -> Image.Image | Tensor:
+        """One image, or a batch, as the other domain has it; of the kind, the size and the dtype that it came with.
+
+        image: a PIL image, turned upright as its EXIF data say, of any mode: what comes back is RGB, or L where the
+            target domain is greyscale. Or a tensor (C, H, W) or (N, C, H, W) on any device, uint8 in 0 … 255 or
+            floating point in [-1, 1].
+        direction: one of `directions`; the first one for None.
+
+        Any size will do: what the networks cannot take is padded by reflection, and cropped afterwards.
+
+        Raises UserError for an unknown direction, an image that does not decode, a tensor of another shape, type or
+        range, and an image that the device has too little memory for.
+        """
+        chosen = self._plan.method.directions[self.direction(direction)]
+        if isinstance(image, Image.Image):
+            return self._translate_picture(image, chosen)
+        if isinstance(image, Tensor):
+            return self._translate_tensor(image.detach(), chosen)
+        raise UserError(f"only a PIL image or a tensor can be translated, not {type(image).__name__}")
+
+    def _translate_picture(self, image: Image.Image, direction: Direction) -> Image.Image:
+        source = self._pil_channels(direction.source)
+        self._pil_channels(direction.target)
+        try:
+            pixels = np.array(convert(image, source))
+        except UserError as error:
+            raise UserError(f"the image {error}") from None
+        planes = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
+        output = self._translate_tensor(planes, direction).permute(1, 2, 0).numpy()
+        return Image.fromarray(output if output.shape[-1] == 3 else output[..., 0])
+
+    def _pil_channels(self, domain: str) -> Channels:
+        channels = self._channels[domain]
+        if channels not in _PIL_CHANNELS:
+            raise UserError(
+                f"images of domain {domain} have {channels} channels, which no PIL image has: translate tensors instead"
+            )
+        return _PIL_CHANNELS[channels]
+
+    def _translate_tensor(self, images: Tensor, direction: Direction) -> Tensor:
+        self._check(images, self._channels[direction.source])
+        batch = to_unit_range(images, self._dtype).to(self.device)
+        output = self._compute(batch if batch.dim() == 4 else batch[None], direction)
+        if images.dtype == torch.uint8:
+            output = to_uint8(output)
+        return (output if images.dim() == 4 else output[0]).to(images.device).to(images.dtype)
+
+    @staticmethod
+    def _check(images: Tensor, channels: int) -> None:
+        shape = "×".join(map(str, images.shape))
+        if images.dim() not in (3, 4) or images.shape[-3] != channels or images.numel() == 0:
+            raise UserError(f"a tensor must be ({channels}, H, W) or (N, {channels}, H, W), this one is {shape}")
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise UserError(f"a tensor must be uint8 or floating point, this one is {images.dtype}")
+        # Interpolation may have overshot a little; 0 … 255 in floating point must not pass, nor anything that is NaN.
+        if images.is_floating_point() and not float(images.abs().amax()) < 2:
+            low, high = float(images.min()), float(images.max())
+            raise UserError(
+                f"a floating point tensor must lie in [-1, 1], this one has {low:g} … {high:g}: "
+                f"pass uint8, or x / 127.5 - 1 of what is in 0 … 255"
+            )
+
+    @torch.no_grad()
+    def _compute(self, images: Tensor, direction: Direction) -> Tensor:
+        """images: (N, C, H, W) in [-1, 1], on the device. The output, of the same height and width."""
+        height, width = images.shape[-2:]
+        draws = Draws(self._plan.training.seed, 0, 0, 0, "translate")
+        with (
+            torch.random.fork_rng([self.device] if self.device.type == "cuda" else []),
+            _told(self.device, f"an image of {width}×{height}"),
+        ):
+            draws.reseed_ambient(self.device, direction.given)
+            given = {direction.given: self._fit.pad(images)}
+            batch = self._plan.method.tensors(given, self._networks, self._calls, draws, grad=False)
+            output = crop(batch[direction.output], height, width)
+        if output.shape[-2:] != images.shape[-2:]:
+            raise UserError(
+                f"the networks make {output.shape[-1]}×{output.shape[-2]} of an image of {width}×{height}: "
+                f"a network must keep the size, or say by its attributes `multiple` and `smallest` which sides it takes"
+            )
+        return output
+
+
+def _find_run(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    if folder.exists():
+        return folder
+    if path.is_dir():
+        inside = sorted(str(record.parent) for depth in ("*", "*/*") for record in path.glob(f"{depth}/{RECORD}"))
+        listing = f" It holds runs: {', '.join(inside[:5])}{' …' if len(inside) > 5 else ''}" if inside else ""
+        raise UserError(f"{path} is no run folder: it has no {RECORD}.{listing}")
+    if path.exists():
+        raise UserError(f"{path} is a file, not the folder of a run")
+    beside = [item.name for item in path.parent.iterdir() if item.is_dir()] if path.parent.is_dir() else []
+    raise UserError(f"there is no run folder {path}{did_you_mean(path.name, beside)}")
+
+
+def _record_of(folder: RunFolder) -> dict[str, Any]:
+    record = folder.record()
+    if record.get("format") != 1:
+        raise UserError(f"{folder.path / RECORD} is not what a run notes about itself, or of another version's format")
+    return record
+
+
+def _check_files(folder: RunFolder, recipe: Mapping[str, Any], record: Mapping[str, Any], trust: bool) -> None:
+    """Raises UserError unless every plugin file of a run may be executed.
+
+    A file may when it is what the run was trained with, and either the user trusts the run, or the file is the copy of
+    one that is still where the training found it.
+    """
+    noted = {Path(entry).name: file for entry, file in record["files"].items()}
+    listed = recipe.get("plugins")
+    for entry in listed if isinstance(listed, list) else ():
+        if not (isinstance(entry, str) and entry.endswith(".py")):
+            continue
+        copy = folder.path / entry
+        file = noted.get(copy.name)
+        if not copy.is_file():
+            raise UserError(f"the run is not whole: the plugin file {copy} is missing")
+        if file is None or hash_of(copy) != file["sha256"]:
+            raise UserError(
+                f"{copy} is not the plugin file that the run was trained with: {RECORD} has another SHA-256 of it"
+            )
+        if not trust and not _is_own(Path(file["path"]), folder, file["sha256"]):
+            raise UserError(
+                f"loading this run would execute {copy}, which is not known to be yours: "
+                f"{file['path']}, which it was copied from, is not there, or has changed.\n"
+                f"Read the file; if you trust it, say so with --trust (in Python: trust=True)"
+            )
+
+
+def _is_own(original: Path, folder: RunFolder, sha256: str) -> bool:
+    # The path stands in a file that came with the run: it must not lead back into what else came with it.
+    return (
+        original.is_absolute()
+        and original.is_file()
+        and not original.resolve().is_relative_to(folder.path.resolve())
+        and hash_of(original) == sha256
+    )
+
+
+def _choose_checkpoint(checkpoints: Checkpoints, asked: int | str | os.PathLike[str] | None) -> Checkpoint:
+    if asked is None:
+        return _newest(checkpoints)
+    existing = {path.stem: path for path in checkpoints.paths()}
+    match = _STEP.fullmatch(str(asked))
+    name = f"step-{int(match[1])}" if match else str(asked)
+    path = existing.get(name, Path(asked) if isinstance(asked, str | os.PathLike) else checkpoints.folder / name)
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {name}. The run has: {', '.join(existing) or 'none'}")
+    return load_checkpoint(path)
+
+
+def _newest(checkpoints: Checkpoints) -> Checkpoint:
+    """The newest whole checkpoint. Unlike a training that goes on, applying a run leaves damaged files as they are."""
+    damaged: list[str] = []
+    for path in checkpoints.paths():
+        try:
+            checkpoint = load_checkpoint(path)
+        except DamagedError as error:
+            damaged.append(str(error))
+            continue
+        for message in damaged:
+            warn(f"{message}; {path.name} is used")
+        return checkpoint
+    if damaged:
+        raise UserError("\n  ".join([f"no checkpoint in {checkpoints.folder} is whole:", *damaged]))
+    raise UserError(f"there is no checkpoint in {checkpoints.folder} yet: the run must go on until it has saved one")
+
+
+def _generators(
+    plan: Plan, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
+) -> dict[str, nn.Module]:
+    """The trained networks of the generators' side. Raises UserError when the checkpoint does not fit them."""
+    plans = {name: item for name, item in plan.networks.items() if item.role.side == GENERATORS}
+    modules = build_networks(plan, plans, channels, device, load=False)
+    states = {}
+    for name in modules:
+        for part in (f"averages/{name}", f"networks/{name}"):
+            if part in checkpoint.parts:
+                states[name] = checkpoint.parts[part]
+                break
+    replace(checkpoint, parts=states).restore(modules)
+    return {name: module.eval().requires_grad_(False) for name, module in modules.items()}
+
+
+@contextmanager
+def _told(device: torch.device, what: str) -> Iterator[None]:
+    """Raises UserError for what networks and devices cannot do; torch raises bare RuntimeErrors for all of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _NO_MEMORY.search(str(error)):
+            raise UserError(
+                f"{device} has too little memory for {what}: take another device, or a smaller image"
+            ) from error
+        raise UserError(f"{device} cannot compute {what}: {str(error).strip().splitlines()[0]}") from error
