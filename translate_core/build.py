@@ -15,7 +15,7 @@ from translate_core.average import Average
 from translate_core.checkpoint import Stateful
 from translate_core.data import Dataset
 from translate_core.distribution import Ranks
-from translate_core.errors import DataError, Fault, RecipeError, UserError
+from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order
 from translate_core.loader import Sampling
 from translate_core.method import GENERATORS, Method, Role
 from translate_core.network import PRECISIONS, Calls, Network, Precision
@@ -99,7 +99,7 @@ def wire(plan: Plan, dataset: Dataset, sampling: Sampling) -> Wiring:
             ),
         ]
     if faults or wiring is None:
-        raise RecipeError(f"recipe {plan.path}", faults)
+        raise RecipeError(f"recipe {plan.path}", in_order(faults, plan.record))
     return wiring
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 
 class UserError(ValueError):
@@ -29,7 +32,8 @@ class FaultsError(UserError):
     def __init__(self, subject: str, faults: Sequence[Fault]) -> None:
         assert faults
         self.subject = subject
-        self.faults = tuple(faults)
+        # Roles that share a block share its faults; each is told once.
+        self.faults = tuple(dict.fromkeys(faults))
         super().__init__(self._render())
 
     def _render(self) -> str:
@@ -68,3 +72,46 @@ def did_you_mean(asked: str, existing: Iterable[str]) -> str:
     """`, did you mean 'x'?` when something is near, else a full stop."""
     match = nearest(asked, existing)
     return f", did you mean '{match}'?" if match else "."
+
+
+def no_file(path: Path) -> str:
+    """The wording for a file that does not exist, with one beside it of the same suffix that was most likely meant."""
+    beside = {item.stem: item.name for item in path.parent.glob(f"*{path.suffix}")} if path.parent.is_dir() else {}
+    match = nearest(path.stem, beside)
+    return f"there is no file {path}" + (f", did you mean '{beside[match]}'?" if match else "")
+
+
+def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
+    """Faults in the order in which a recipe has their keys; those about keys that it lacks come after."""
+
+    def place(fault: Fault) -> list[int]:
+        places = []
+        inside: Any = data
+        for key in fault.path.split("."):
+            keys = [str(item) for item in (inside if isinstance(inside, Mapping) else ())]
+            places.append(keys.index(key) if key in keys else len(keys))
+            inside = inside.get(key) if isinstance(inside, Mapping) else None
+        return places
+
+    return sorted(faults, key=place)
+
+
+def raised_at(error: BaseException) -> str:
+    """` (toy.py, line 3)`: the innermost place in a file that is neither Python's import system nor torch."""
+    if isinstance(error, SyntaxError):
+        return ""  # its text has the place
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and f"{os.sep}torch{os.sep}" not in file:
+            found = f" ({Path(file).name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return found
+
+
+def explain(error: Exception) -> str:
+    """What a component's constructor raised: its own words where they are meant for the user, else what and where."""
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"{type(error).__name__}: {error}{raised_at(error)}"

@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from translate_core import hookspecs
-from translate_core.errors import Fault, UserError, did_you_mean
+from translate_core.errors import Fault, UserError, no_file, raised_at
 from translate_core.registry import Owner, RegistrationError, Registry
 
 
@@ -59,9 +59,10 @@ def load_plugins(
         owner = Owner(name, version)
         try:
             plugin = point.load()
-        except Exception as error:
-            raise PluginError(_import_failed(f"installed plugin {owner}", point.value, error)) from error
-        _register(manager, plugin, owner, loaded)
+        except _BROKEN as error:
+            failed = _failed(f"installed plugin {owner} cannot be imported from {point.value}", error)
+            raise PluginError(f"{failed}. Repair the package, or uninstall it") from error
+        _register(manager, plugin, owner, point.value, loaded)
     for index, entry in enumerate(listed):
         try:
             _load_listed(manager, entry, folder or Path(), loaded)
@@ -76,8 +77,7 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
     if entry.endswith(".py"):
         path = (folder / entry).resolve()
         if not path.is_file():
-            beside = sorted(file.name for file in path.parent.glob("*.py")) if path.parent.is_dir() else []
-            raise PluginError(f"there is no file {folder / entry}{did_you_mean(path.name, beside)}")
+            raise PluginError(no_file(folder / entry))
         if path.name in {other.name for other in loaded.files.values() if other != path}:
             raise PluginError(f"two plugin files are called {path.name}; a run keeps copies of both: rename one")
         owner = Owner(entry, hash_of(path)[:12])
@@ -86,18 +86,18 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
     else:
         try:
             plugin = importlib.import_module(entry)
-        except Exception as error:
+        except _BROKEN as error:
             missing = isinstance(error, ModuleNotFoundError) and error.name == entry.split(".")[0]
             if missing:
                 raise PluginError(
                     f"there is no module '{entry}' to import; install the package that holds it, "
                     f"or name a .py file beside the recipe"
                 ) from None
-            raise PluginError(_import_failed(f"plugin {entry}", entry, error)) from error
+            raise PluginError(_failed(f"plugin {entry} cannot be imported", error)) from error
         owner = Owner(entry, _version_of(entry))
     if manager.is_registered(plugin):
         raise PluginError(f"plugin '{entry}' is loaded already; every plugin is listed once, an installed one never")
-    _register(manager, plugin, owner, loaded)
+    _register(manager, plugin, owner, entry, loaded)
 
 
 def _import_file(path: Path, owner: Owner) -> ModuleType:
@@ -110,25 +110,27 @@ def _import_file(path: Path, owner: Owner) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except _BROKEN as error:
         del sys.modules[name]
-        raise PluginError(_import_failed(f"plugin {owner.name}", str(path), error)) from error
+        raise PluginError(_failed(f"plugin {owner.name} cannot be imported", error)) from error
     return module
 
 
-def _import_failed(who: str, what: str, error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})" if trace is not None else ""
-    return f"{who} cannot be imported from {what}: {type(error).__name__}: {error}{where}"
+# A script that calls sys.exit() when it is imported must not end the command in silence.
+_BROKEN = (Exception, SystemExit)
 
 
-def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, loaded: LoadedPlugins) -> None:
+def _failed(what: str, error: BaseException) -> str:
+    return f"{what}: {type(error).__name__}: {error}{raised_at(error)}"
+
+
+def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: str, loaded: LoadedPlugins) -> None:
+    wrong_signature = f"plugin {owner}: its `register` must take one argument, called `registry`"
     try:
-        manager.register(plugin, name=owner.name)
-    except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginError(f"plugin {owner}: {error}") from error
+        # One package may have several entry points.
+        manager.register(plugin, name=f"{owner.name}:{where}")
+    except pluggy.PluginValidationError as error:
+        raise PluginError(wrong_signature) from error
     implementations = [item for item in manager.hook.register.get_hookimpls() if item.plugin is plugin]
     if not implementations:
         undecorated = callable(getattr(plugin, "register", None))
@@ -140,16 +142,15 @@ def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, loaded: 
                 else "registers nothing: define `register(registry)` in it, decorated with `@translate_core.hookimpl`"
             )
         )
+    if not implementations[0].argnames:
+        raise PluginError(wrong_signature)
     loaded.versions[owner.name] = owner.version
     try:
-        registrar = loaded.registry.for_owner(owner)
-        implementations[0].function(*(registrar for _ in implementations[0].argnames))
+        implementations[0].function(loaded.registry.for_owner(owner))
     except RegistrationError:
         raise
-    except Exception as error:
-        raise PluginError(
-            _import_failed(f"plugin {owner} failed in its `register`, so it", owner.name, error)
-        ) from error
+    except _BROKEN as error:
+        raise PluginError(_failed(f"plugin {owner} failed in its `register`", error)) from error
 
 
 def _version_of(module: str) -> str:

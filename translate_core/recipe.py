@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from translate_core import yaml12
-from translate_core.errors import Fault, RecipeError, UserError, did_you_mean
+from translate_core.errors import Fault, RecipeError, UserError, did_you_mean, explain, in_order, nearest
 from translate_core.method import Method, Role, sides
 from translate_core.plugins import LoadedPlugins, load_plugins
 from translate_core.registry import KINDS, RESERVED, Registration, Registry, kind_of_contract
 from translate_core.schedule import Length
-from translate_core.schema import Option, options_of_group, show
+from translate_core.schema import Option, describe, options_of_group, show
 
 _OPERATION = {"operation": True}
 Interval = Length | None
@@ -96,7 +96,10 @@ class LossPlan:
 
 @dataclass(frozen=True)
 class MetricPlan:
-    """A metric. pairs: tensor -> reference, None for each direction's output and truth. default: not asked for by name."""
+    """A metric.
+
+    pairs: tensor -> reference, None for each direction's output and truth. default: not asked for by name.
+    """
 
     block: Block
     pairs: Mapping[str, str] | None
@@ -153,7 +156,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     data = yaml12.read(path)
     if not isinstance(data, dict):
-        raise RecipeError(f"recipe {path}", [Fault("recipe", f"must be a mapping of blocks, not {show(data)}")])
+        found = "is empty" if data is None else f"holds {show(data)}"
+        raise UserError(f"recipe {path} {found}: a recipe is a mapping of blocks such as `method:`, `data:`, `losses:`")
     faults: list[Fault] = []
     for override in overrides:
         try:
@@ -178,7 +182,9 @@ def apply_override(data: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     block = data
     for depth, parent in enumerate(parents):
-        inner = block.setdefault(parent, {})
+        if block.get(parent) is None:
+            block[parent] = {}
+        inner = block[parent]
         if isinstance(inner, list) and depth == len(parents) - 1 and last.isdigit() and int(last) < len(inner):
             inner[int(last)] = value
             return
@@ -208,6 +214,7 @@ class _Resolver:
         self.record: dict[str, Any] = {}
         self.operation: set[str] = {"observers", "metrics"}
         self.registry = Registry()
+        self.plugin_failed = False
 
     def fault(self, path: str, message: str) -> None:
         self.faults.append(Fault(path, message))
@@ -219,6 +226,8 @@ class _Resolver:
         method = self._construct("method", method_block) if method_block is not None else None
         self._unknown_keys(method)
         data = self._top_block("data", "dataset")
+        if data is not None:
+            self._construct("data", data)
         networks = self._networks(method) if method is not None else {}
         losses = self._losses()
         names = sides(method.roles) if method is not None else ()
@@ -228,14 +237,15 @@ class _Resolver:
         observers = self._observers()
         training = self._training()
         if self.faults:
-            raise RecipeError(f"recipe {self.path}", self.faults)
+            raise RecipeError(f"recipe {self.path}", in_order(self.faults, self.data))
         assert method is not None
         assert data is not None
         assert training is not None
-        self.operation |= {f"data.{key}" for key in data.registration.component.operation_keys}  # type: ignore[attr-defined]
+        dataset = data.registration.component
+        self.operation |= {f"data.{key}" for key in dataset.operation_keys}  # type: ignore[attr-defined]
         return Plan(
-            self.path.stem, self.path, plugins, method, data, networks, losses, optimizers, schedules, metrics, observers,
-            training, self._ordered_record(), frozenset(self.operation),
+            self.path.stem, self.path, plugins, method, data, networks, losses, optimizers, schedules, metrics,
+            observers, training, self._ordered_record(), frozenset(self.operation),
         )  # fmt: skip
 
     def _ordered_record(self) -> dict[str, Any]:
@@ -252,7 +262,9 @@ class _Resolver:
             listed = []
         if listed:
             self.record["plugins"] = listed
-        return load_plugins(listed, self.path.parent, self.faults)
+        plugins = load_plugins(listed, self.path.parent, self.faults)
+        self.plugin_failed = bool(self.faults)
+        return plugins
 
     def _unknown_keys(self, method: Method | None) -> None:
         if method is not None:
@@ -261,12 +273,15 @@ class _Resolver:
             kinds = [kind.name for kind in KINDS.values() if kind.network]
         known = ["method", "data", *dict.fromkeys(kinds), "networks", "losses", "optimizer", "schedule", "training",
                  "metrics", "observers", "plugins"]  # fmt: skip
+        near = [*known, *(f"training.{name}" for name in options_of_group(Training))]
         for key in self.data:
-            if key not in known:
-                self.fault(key, f"a recipe has no block '{key}'{did_you_mean(key, known)} It takes: {', '.join(known)}")
+            if method is not None and key not in kinds and key in KINDS and KINDS[key].network:
+                self.fault(key, f"the method has no {key}: leave the block out")
+            elif key not in known:
+                self.fault(key, f"a recipe has no block '{key}'{did_you_mean(key, near)} It takes: {', '.join(known)}")
 
     def _top_block(self, key: str, kind: str) -> Block | None:
-        if key not in self.data:
+        if self.data.get(key) is None:
             self.fault(key, f"is missing: the recipe names no {kind}. {self._choices(kind)}")
             return None
         block = self._block(kind, self.data[key], key)
@@ -286,7 +301,9 @@ class _Resolver:
                     f"networks.{name}",
                     f"the method has no network '{name}'{did_you_mean(name, names)} It has: {', '.join(names)}",
                 )
-        by_kind = {kind: self._kind_block(kind) for kind in dict.fromkeys(role.kind for role in method.roles)}
+        by_kind = {
+            kind: self._kind_block(kind, overrides) for kind in dict.fromkeys(role.kind for role in method.roles)
+        }
         plans = {}
         for role in method.roles:
             base, override = by_kind[role.kind], overrides.get(role.name)
@@ -301,16 +318,14 @@ class _Resolver:
                 plans[role.name] = plan
         return plans
 
-    def _kind_block(self, kind: str) -> Mapping[str, Any] | None:
+    def _kind_block(self, kind: str, overrides: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """The block that all roles of a kind share; a recipe may instead describe each under `networks`."""
-        if kind in self.data:
-            value = self.data[kind]
-            if isinstance(value, Mapping):
-                return value
-            self.fault(kind, f"must be a block with a `type`, not {show(value)}")
-        elif not any(
-            isinstance(block, Mapping) and "type" in block for block in (self.data.get("networks") or {}).values()
-        ):
+        value = self.data.get(kind)
+        if isinstance(value, Mapping):
+            return value
+        if value is not None:
+            self.fault(kind, self._no_block(kind, value))
+        elif not any("type" in block for block in overrides.values()):
             self.fault(kind, f"is missing: the recipe names no {kind}. {self._choices(kind)}")
         return None
 
@@ -330,7 +345,14 @@ class _Resolver:
         init_from = value.get("init_from")
         if init_from is not None and not isinstance(init_from, str):
             self.fault(f"{path}.init_from", f"must be the path of a file of weights, not {show(init_from)}")
-        self._forget_repeated(before)
+        if override is not None and base is not None:
+            inherited = [f"{path}.{key}" for key in base if key not in override]
+            self.faults[before:] = [
+                replace(fault, path=role.kind + fault.path.removeprefix(path))
+                if any(f"{fault.path}.".startswith(f"{key}.") for key in inherited)
+                else fault
+                for fault in self.faults[before:]
+            ]
         if block is None:
             return None
         record = dict(block.record)
@@ -348,16 +370,9 @@ class _Resolver:
 
     def _record_kind_block(self, kind: str, base: Mapping[str, Any]) -> None:
         """Keeps a kind's block in the record where every role of it is overridden so far."""
-        before = len(self.faults)
         block = self._block(kind, base, kind)
-        self._forget_repeated(before)
         if block is not None:
             self.record[kind] = {**block.record, **{key: base[key] for key in ("init", "init_from") if key in base}}
-
-    def _forget_repeated(self, since: int) -> None:
-        """Roles that share a block share its faults; each is told once."""
-        known = set(self.faults[:since])
-        self.faults[since:] = [fault for fault in self.faults[since:] if fault not in known]
 
     def _init(self, value: Mapping[str, Any], path: str) -> Block | None:
         if "init" in value:
@@ -368,12 +383,15 @@ class _Resolver:
     def _losses(self) -> dict[str, LossPlan]:
         plans = {}
         record = {}
+        before = len(self.faults)
         if not self.data.get("losses"):
             self.fault("losses", f"is missing or empty: a run needs at least one loss. {self._choices('loss')}")
         for name, value in self._mapping_of_blocks("losses").items():
             path = f"losses.{name}"
-            if "/" in name:
-                self.fault(path, "the name of a loss must not contain '/', which separates it from its parts in logs")
+            if "/" in name or "." in name:
+                self.fault(
+                    "losses", f"the name '{name}' must not contain '/' or '.': logs and dotted keys split names there"
+                )
             weight = self._validated(_WEIGHT, value["weight"], f"{path}.weight") if "weight" in value else 1.0
             block = self._block("loss", value, path)
             if block is None or weight is None:
@@ -381,6 +399,8 @@ class _Resolver:
             record[name] = {"type": block.record["type"], "weight": weight, **block.record}
             if weight > 0:
                 plans[name] = LossPlan(block, weight)
+        if not plans and len(self.faults) == before:
+            self.fault("losses", "is switched off, every one (weight 0 or null): a run needs at least one loss")
         self.record["losses"] = record
         return plans
 
@@ -392,11 +412,17 @@ class _Resolver:
                 self.fault(key, f"is missing: the recipe names no {key}. {self._choices(key)}")
                 return {}
             value = {"type": default.name}
-        if isinstance(value, Mapping) and "type" not in value and value and all(name in names for name in value):
+        if isinstance(value, Mapping) and "type" not in value and any(name in names for name in value):
+            for name in value:
+                if name not in names:
+                    self.fault(
+                        f"{key}.{name}",
+                        f"the method has no side '{name}'{did_you_mean(name, names)} It has: {', '.join(names)}",
+                    )
             for name in names:
                 if name not in value:
                     self.fault(f"{key}.{name}", f"is missing: where one side has its own {key}, each needs one")
-            blocks = {name: self._block(key, block, f"{key}.{name}") for name, block in value.items()}
+            blocks = {name: self._block(key, value[name], f"{key}.{name}") for name in names if name in value}
             self.record[key] = {name: block.record for name, block in blocks.items() if block is not None}
         else:
             block = self._block(key, value, key)
@@ -410,8 +436,7 @@ class _Resolver:
         named: dict[str, tuple[Mapping[str, Any], bool]] = {
             item.name: ({"type": item.name}, True) for item in self.registry.defaults(kind)
         }
-        value = self.data.get(key)
-        for name in value if isinstance(value, Mapping) else ():
+        for name in self._names_in(key):
             named.pop(name, None)
         named.update({name: (block, False) for name, block in self._mapping_of_blocks(key).items()})
         return named
@@ -428,7 +453,7 @@ class _Resolver:
                 record[name] = {**block.record, **({"pairs": pairs} if pairs else {})}
         # The default set is not written out: a metric that needs a truth would become a demand for one.
         explicit = {name: record[name] for name, plan in plans.items() if not plan.default}
-        left_out = {name: None for name, value in (self.data.get("metrics") or {}).items() if value is None}
+        left_out = {name: None for name in self._names_in("metrics") if self.data["metrics"][name] is None}
         if explicit or left_out:
             self.record["metrics"] = {**explicit, **left_out}
         return plans
@@ -482,31 +507,50 @@ class _Resolver:
                 self.fault(f"{key}.{name}", f"must be a block, not {show(block)}")
         return blocks
 
+    def _names_in(self, key: str) -> Sequence[str]:
+        value = self.data.get(key)
+        return tuple(value) if isinstance(value, Mapping) else ()
+
     def _construct(self, path: str, block: Block) -> Any:
         try:
             return block()
-        except ValueError as error:
-            self.fault(path, str(error))
+        except Exception as error:  # whatever a component's constructor raises
+            self.fault(path, explain(error))
             return None
 
     def _block(self, kind: str, value: object, path: str) -> Block | None:
         if not isinstance(value, Mapping):
-            self.fault(path, f"must be a block with a `type`, not {show(value)}")
+            self.fault(path, self._no_block(kind, value))
             return None
         name = value.get("type")
+        if name is None:
+            self.fault(path, f"has no `type`: which {kind}? {self._choices(kind)}{self._sibling(path)}")
+            return None
         if not isinstance(name, str):
-            said = "has no `type`" if name is None else f"has a `type` that is {show(name)} and no name"
-            self.fault(path if name is None else f"{path}.type", f"{said}: which {kind}? {self._choices(kind)}")
+            self.fault(f"{path}.type", f"must be the name of a {kind}, not {show(name)}. {self._choices(kind)}")
             return None
         registration = self.registry.find(kind, name)
         if registration is None:
-            self.fault(f"{path}.type", self.registry.unknown(kind, name))
+            perhaps = "; a plugin that failed to load may register it" if self.plugin_failed else ""
+            self.fault(f"{path}.type", self.registry.unknown(kind, name) + perhaps)
             return None
         engine_keys = RESERVED[kind]
         rest = {key: item for key, item in value.items() if key not in engine_keys}
         before = len(self.faults)
         options, record = self._options(registration.options, rest, path, name, engine_keys[1:])
         return Block(registration, options, {"type": name, **record}) if len(self.faults) == before else None
+
+    def _no_block(self, kind: str, value: object) -> str:
+        if isinstance(value, str) and self.registry.find(kind, value) is not None:
+            return f"must be a block: write {{type: {value}}}"
+        return f"must be a block with a `type`, not {show(value)}. {self._choices(kind)}"
+
+    def _sibling(self, path: str) -> str:
+        """A block without a type is often one that a misspelt `--set` has made beside the one that was meant."""
+        key, _, name = path.partition(".")
+        siblings = [other for other in self._names_in(key) if other != name]
+        meant = nearest(name, siblings) if name and "." not in name else None
+        return f". Or did you mean {key}.{meant}?" if meant else ""
 
     def _options(
         self, options: Mapping[str, Option], value: Mapping[str, Any], path: str, owner: str, also: Sequence[str] = ()
@@ -523,40 +567,36 @@ class _Resolver:
             if key in value:
                 self._given_option(option, value[key], f"{path}.{key}", built, record)
             elif option.required:
-                self.fault(f"{path}.{key}", f"is missing: {owner} needs it")
+                self.fault(f"{path}.{key}", f"is missing: {owner} needs it ({describe(option.annotation)})")
             else:
-                built[key], record[key] = self._default(option)
+                built[key], recorded = self._default(option, f"{path}.{key}")
+                record.update(recorded)
         return built, record
 
     def _given_option(
         self, option: Option, value: Any, path: str, built: dict[str, Any], record: dict[str, Any]
     ) -> None:
-        if option.nested is not None and value is not None:
-            block = self._nested(option, value, path)
+        if value is None and option.optional:
+            built[option.name] = record[option.name] = None
+        elif option.nested is not None:
+            block = self._block(kind_of_contract(option.nested), value, path)
             if block is not None:
                 built[option.name], record[option.name] = block, block.record
-        elif option.group is not None and isinstance(value, Mapping):
+        elif option.group is not None:
             group = self._group(option.group, value, path)
             if group is not None:
                 built[option.name], record[option.name] = group
-        elif option.nested is not None or option.group is not None:
-            if value is None and type(None) in getattr(option.annotation, "__args__", ()):
-                built[option.name] = record[option.name] = None
-            else:
-                self.fault(path, f"must be a block, not {show(value)}")
         else:
-            checked = self._validated(option, value, path)
-            built[option.name], record[option.name] = checked, value
-
-    def _nested(self, option: Option, value: Any, path: str) -> Block | None:
-        assert option.nested is not None
-        kind = kind_of_contract(option.nested)
-        assert kind is not None, f"{path}: no kind of component has the contract {option.nested}"
-        return self._block(kind, value, path)
+            try:
+                built[option.name] = option.validate(value)
+            except ValueError as error:
+                self.fault(path, str(error))
+            else:
+                record[option.name] = option.dump(built[option.name])
 
     def _group(self, group: type, value: Any, path: str) -> tuple[Any, dict[str, Any]] | None:
         if not isinstance(value, Mapping):
-            self.fault(path, f"must be a block, not {show(value)}")
+            self.fault(path, f"must be a block, not {show(value)}. It takes: {', '.join(options_of_group(group))}")
             return None
         before = len(self.faults)
         built, record = self._options(options_of_group(group), value, path, path.rpartition(".")[2])
@@ -568,24 +608,22 @@ class _Resolver:
             self.fault(path, str(error))
             return None
 
-    def _default(self, option: Option) -> tuple[Any, Any]:
+    def _default(self, option: Option, path: str) -> tuple[Any, dict[str, Any]]:
+        """A default as the constructor takes it, and its entry in the record: none where it has no name there."""
         default = option.default
-        if option.nested is not None and default is not None:
-            kind = kind_of_contract(option.nested)
-            registration = self.registry.find_component(kind, default) if kind is not None else None
-            if registration is None:
-                return default, None
-            block = self._block(registration.kind, {"type": registration.name}, option.name)
-            assert block is not None
-            return block, block.record
-        if option.group is not None and default is not None:
-            options = options_of_group(option.group)
-            return default, {key: self._dumped(item, getattr(default, key)) for key, item in options.items()}
-        return default, self._dumped(option, default)
-
-    @staticmethod
-    def _dumped(option: Option, value: Any) -> Any:
-        return option.dump(value) if option.nested is None and option.group is None else None
+        if default is None:
+            return None, {option.name: None}
+        if option.nested is not None:
+            registration = self.registry.find_component(kind_of_contract(option.nested), default)
+            block = self._block(registration.kind, {"type": registration.name}, path) if registration else None
+            return (block, {option.name: block.record}) if block else (default, {})
+        if option.group is not None:
+            record: dict[str, Any] = {}
+            for item in options_of_group(option.group).values():
+                held = replace(item, default=getattr(default, item.name))
+                record.update(self._default(held, f"{path}.{item.name}")[1])
+            return default, {option.name: record}
+        return default, {option.name: option.dump(default)}
 
     def _validated(self, option: Option, value: Any, path: str) -> Any:
         try:

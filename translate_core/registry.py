@@ -16,7 +16,7 @@ from translate_core.metric import Metric
 from translate_core.observer import Observer
 from translate_core.pool import Pool
 from translate_core.schedule import Schedule
-from translate_core.schema import Option, SignatureError, options_of
+from translate_core.schema import Option, SignatureError, options_of, options_of_group
 
 Component = Callable[..., Any]
 
@@ -61,12 +61,14 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
 """By kind, keys of a component's block that belong to the engine."""
 
 
-def kind_of_contract(contract: type) -> str | None:
+_NESTED: Mapping[type, str] = {
+    kind.contract: kind.name for kind in KINDS.values() if kind.contract is not None and kind.contract is not nn.Module
+}
+
+
+def kind_of_contract(contract: type) -> str:
     """The kind whose contract this class is, for nested components: `Factory[Pool]` asks for a pool."""
-    for kind in KINDS.values():
-        if kind.contract is contract and contract is not nn.Module:
-            return kind.name
-    return None
+    return _NESTED[contract]
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Registry:
         for key in RESERVED[kind]:
             if key in options:
                 raise RegistrationError(f"{what}: its option '{key}' must be renamed, that key belongs to the engine")
+        _check_nested(what, options)
         self._by_kind[kind][name] = Registration(kind, name, component, owner, options, default)
 
     def names(self, kind: str) -> tuple[str, ...]:
@@ -228,6 +231,39 @@ class Registrar:
         self._add("observer", name, component, default)
 
 
+def _check_nested(what: str, options: Mapping[str, Option]) -> None:
+    for option in options.values():
+        if option.nested is not None and option.nested not in _NESTED:
+            raise RegistrationError(
+                f"{what}: its option '{option.name}' asks for a Factory[{option.nested.__name__}], and no kind of "
+                f"component has that contract. There are: {', '.join(contract.__name__ for contract in _NESTED)}"
+            )
+        if option.group is not None:
+            _check_nested(what, options_of_group(option.group))
+
+
+def _check_method(what: str, method: type[Method]) -> None:
+    """The tables of a method are static, so a name in them that leads nowhere is known before any run."""
+    roles = {role.name: role for role in getattr(method, "roles", ())}
+    if not roles:
+        raise RegistrationError(f"{what}: it must name its networks in `roles`")
+    if set(method.order) != {role.side for role in roles.values()}:
+        raise RegistrationError(f"{what}: its `order` must name each side of its `roles` once, and no other")
+    tensors = [name for pairs in method.pairs.values() for pair in pairs.items() for name in pair]
+    tensors += [name for judged in method.judges.values() for name in judged]
+    tensors += [name for item in method.directions.values() for name in (item.given, item.output, *item.show)]
+    for word, used, known in (
+        ("network", list(method.judges), list(roles)),
+        ("tensor", tensors, method.tensor_names()),
+    ):
+        for name in used:
+            if name not in known:
+                raise RegistrationError(
+                    f"{what}: one of its tables names the {word} '{name}', which it does not have"
+                    f"{did_you_mean(name, known)} It has: {', '.join(known)}"
+                )
+
+
 def _check_contract(what: str, kind: Kind, component: object) -> None:
     if not callable(component):
         raise RegistrationError(f"{what}: it must be a class or a function, not {component!r}")
@@ -238,3 +274,5 @@ def _check_contract(what: str, kind: Kind, component: object) -> None:
     missing = sorted(getattr(component, "__abstractmethods__", ()))
     if missing:
         raise RegistrationError(f"{what}: it does not define {', '.join(missing)}")
+    if issubclass(component, Method):
+        _check_method(what, component)

@@ -7,18 +7,22 @@ in words what was expected. No configuration class stands beside a component.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import inspect
 import json
 import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AllowInfNan, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from translate_core import yaml12
 from translate_core.schedule import Length
 
 T_co = TypeVar("T_co", covariant=True)
@@ -61,8 +65,8 @@ class Option:
 
         Raises ValueError with the words for the user.
         """
-        if not _finite(value):
-            raise ValueError(f"must be finite, not {show(value)}")
+        if not _finite(value) and not _takes_infinity(self.annotation):
+            raise ValueError(f"must be {describe(self.annotation)}, not {show(value)}")
         try:
             return self._adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
@@ -76,6 +80,11 @@ class Option:
         return self._adapter.dump_python(value, mode="json")
 
     @property
+    def optional(self) -> bool:
+        """Whether null is among its values."""
+        return type(None) in get_args(self.annotation)
+
+    @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.annotation)
 
@@ -151,11 +160,40 @@ def _option(name: str, annotation: Any, default: Any, required: bool, operation:
             group = member
     option = Option(name, annotation, default, required, nested, group, operation)
     if nested is None and group is None:
-        try:
-            _ = option._adapter
-        except Exception as error:  # pydantic raises several unrelated kinds
-            raise SignatureError(f"the type of its option '{name}' cannot be written in a recipe: {error}") from None
+        _check_plain(option)
     return option
+
+
+def _check_plain(option: Option) -> None:
+    """Raises SignatureError for an option that no recipe could give, or whose default it would have to refuse."""
+    unwritable = _unwritable(option.annotation)
+    try:
+        _ = option._adapter
+    except Exception:  # pydantic raises several unrelated kinds
+        unwritable = unwritable or option.annotation
+    if unwritable is not None:
+        raise SignatureError(
+            f"its option '{option.name}' cannot be written in a recipe, for its type has {_name(unwritable)} in it; "
+            f"use numbers, text, bool, Literal, Length, lists, tuples and dicts of these, "
+            f"or a dataclass or a Factory that stands by itself"
+        )
+    if option.required:
+        return
+    try:
+        option.validate(option.dump(option.default))
+    except ValueError as error:
+        raise SignatureError(f"the default of its option '{option.name}' {error}") from None
+
+
+def _unwritable(annotation: Any) -> Any:
+    """The part of an annotation that pydantic would take, and fill from any mapping or from none."""
+    if annotation is Length:
+        return None
+    group = isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation))
+    if group or Factory in (annotation, get_origin(annotation)) or Callable in (annotation, get_origin(annotation)):
+        return annotation
+    parts = (_unwritable(part) for part in get_args(annotation) if get_origin(annotation) is not Literal)
+    return next((part for part in parts if part is not None), None)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
@@ -173,9 +211,13 @@ def _finite(value: object) -> bool:
     return not isinstance(value, list) or all(_finite(item) for item in value)
 
 
+def _takes_infinity(annotation: Any) -> bool:
+    return any(part == AllowInfNan(True) or _takes_infinity(part) for part in get_args(annotation))
+
+
 def show(value: object) -> str:
     """A value of a recipe as the user wrote it, shortened."""
-    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else f"'{value}'"
+    text = yaml12.inline(value) if not isinstance(value, str) else f"'{value}'"
     return text if len(text) <= 80 else text[:77] + "…"
 
 
@@ -186,6 +228,8 @@ _WORDS: Mapping[Any, str] = {
     bool: "true or false",
     type(None): "null",
     Length: "a length such as '500 steps' or '1 epoch'",
+    Path: "a path",
+    Any: "anything",
     dict: "a mapping",
     list: "a list",
     tuple: "a list",
@@ -206,13 +250,15 @@ def describe(annotation: Any) -> str:
         bounds = " and ".join(_bounds(arguments[1:]))
         return f"{describe(arguments[0])} {bounds}".rstrip()
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(argument) for argument in arguments)
+        return ", or ".join(describe(argument) for argument in arguments)
     if origin is Literal:
-        return (
-            f"one of {', '.join(str(argument) for argument in arguments)}" if len(arguments) > 1 else str(arguments[0])
-        )
+        return _one_of(arguments)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return _one_of([member.value for member in annotation])
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
-        return f"a list of {len(arguments)}, each {describe(arguments[0])}"
+        words = [describe(argument) for argument in arguments]
+        each = f"each {words[0]}" if len(set(words)) == 1 else "; ".join(words)
+        return f"a list of {len(arguments)}, {each}"
     if origin in (list, tuple, Sequence):
         return f"a list, each {describe(arguments[0])}"
     if origin in (dict, Mapping):
@@ -221,7 +267,15 @@ def describe(annotation: Any) -> str:
         return f"a block of {', '.join(field.name for field in dataclasses.fields(annotation))}"
     if get_origin(annotation) is Factory:
         return "a block with a `type`"
-    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return _WORDS.get(annotation) or _name(annotation)
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def _one_of(values: Sequence[Any]) -> str:
+    return f"one of {', '.join(map(yaml12.inline, values))}" if len(values) > 1 else yaml12.inline(values[0])
 
 
 def _bounds(metadata: Sequence[Any]) -> list[str]:

@@ -7,6 +7,8 @@ that nothing trains; and it learns which tensors and networks this run needs.
 from __future__ import annotations
 
 import contextlib
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from translate_core.data import Dataset
-from translate_core.errors import Fault, UserError
+from translate_core.errors import Fault, UserError, explain, raised_at
 from translate_core.method import GENERATORS, Direction, Method, MissingTensorError
 from translate_core.network import Calls, Network, Precision
 from translate_core.phase import Term
 from translate_core.randomness import Draws, numpy_generator
-from translate_core.recipe import NetworkPlan, Plan
+from translate_core.recipe import Block, NetworkPlan, Plan, flatten
 
 _ANY_SIZE = 256
 
@@ -56,6 +58,7 @@ class _Rehearsal:
         self.dataset = dataset
         self.faults: list[Fault] = []
         self.calls = Calls()
+        self.mismatch = ""
 
     def fault(self, path: str, message: str) -> None:
         fault = Fault(path, message)
@@ -66,6 +69,7 @@ class _Rehearsal:
         if not self._domains_exist():
             return None
         modules = self._networks()
+        self._buildable()
         if self.faults:
             return None
         self.handles = {
@@ -108,8 +112,8 @@ class _Rehearsal:
             try:
                 with torch.device("meta"):
                     module = plan.block(**plan.role.given(self.dataset.channels))
-            except (ValueError, RuntimeError, TypeError) as error:
-                self.fault(plan.path, f"{plan.block.registration.name} cannot be built as {name}: {error}")
+            except Exception as error:  # whatever a component's constructor raises
+                self.fault(plan.path, f"{plan.block.registration.name} cannot be built as {name}: {explain(error)}")
                 continue
             for method in plan.role.methods:
                 if not callable(getattr(module, method, None)):
@@ -118,8 +122,37 @@ class _Rehearsal:
                         f"which {plan.block.registration.name} does not have",
                     )  # fmt: skip
             self._size_fits(plan, module)
+            self._watch(plan, module)
             modules[name] = module
         return modules
+
+    def _watch(self, plan: NetworkPlan, module: nn.Module) -> None:
+        """Remembers a call with other channels than the network was built for: should it fail, this is why."""
+        role = plan.role
+        expected = role.given(self.dataset.channels)["in_channels"]
+
+        def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+            image = arguments[0] if arguments else None
+            if isinstance(image, Tensor) and image.dim() == 4 and image.shape[1] != expected:
+                self.mismatch = (
+                    f"{role.name} takes images of {' and '.join(role.inputs)} with {expected} "
+                    f"channel{'s' if expected > 1 else ''}, and was given {image.shape[1]}"
+                )
+
+        module.register_forward_pre_hook(look)
+
+    def _buildable(self) -> None:
+        """What would only be built when training is under way is built once before."""
+        kinds: tuple[tuple[str, Mapping[str, Block]], ...] = (
+            ("metrics", {name: plan.block for name, plan in self.plan.metrics.items()}),
+            ("observers", self.plan.observers),
+        )
+        for key, blocks in kinds:
+            for name, block in blocks.items():
+                try:
+                    block()
+                except Exception as error:  # whatever a component's constructor raises
+                    self.fault(f"{key}.{name}", explain(error))
 
     def _size_fits(self, plan: NetworkPlan, module: nn.Module) -> None:
         multiple, smallest = int(getattr(module, "multiple", 1)), int(getattr(module, "smallest", 1))
@@ -129,11 +162,16 @@ class _Rehearsal:
         height, width = size
         name = plan.block.registration.name
         if height % multiple or width % multiple:
-            self.fault(
-                plan.path, f"{name} needs sides that are multiples of {multiple}; the images are {height}×{width}"
-            )
+            needs = f"sides that are multiples of {multiple}"
         elif min(size) < smallest:
-            self.fault(plan.path, f"{name} needs sides of at least {smallest}; the images are {height}×{width}")
+            needs = f"sides of at least {smallest}"
+        else:
+            return
+        self.fault(
+            plan.path,
+            f"{name} needs images with {needs}, and they are {height}×{width}: "
+            f"change their size under `data`, or the options of {name}",
+        )
 
     def _terms(self) -> list[Term]:
         terms = []
@@ -142,8 +180,8 @@ class _Rehearsal:
                 with torch.device("meta"):
                     module = loss.block()
                     module.prepare(self.plan.method)
-            except (ValueError, RuntimeError) as error:
-                self.fault(f"losses.{name}", str(error))
+            except Exception as error:  # whatever a component's constructor raises
+                self.fault(f"losses.{name}", explain(error))
                 continue
             terms.append(Term(name, module.to("meta"), loss.weight))
         return terms
@@ -170,14 +208,17 @@ class _Rehearsal:
         total = None
         for term in terms:
             batch = self._batch(self._given(), grad=True)
+            self.mismatch = ""
             try:
-                with torch.device("meta"):
+                with torch.device("meta"), warnings.catch_warnings():
+                    # torch's losses warn and broadcast, which trains on nonsense.
+                    warnings.filterwarnings("error", message="Using a target size", category=UserWarning)
                     parts = term.compute(side, batch, self.calls)
             except UserError as error:
-                self.fault(f"losses.{term.name}", str(error))
+                self.fault(self._place_of(f"losses.{term.name}", batch), str(error))
                 continue
             except Exception as error:  # whatever a component's arithmetic raises
-                self.fault(f"losses.{term.name}", _arithmetic(error))
+                self.fault(f"losses.{term.name}", self._arithmetic(error))
                 continue
             needed |= batch.asked()
             for value in parts.values():
@@ -197,16 +238,16 @@ class _Rehearsal:
         return trained
 
     def _used(self, modules: Mapping[str, nn.Module], trained: set[str]) -> dict[str, NetworkPlan]:
-        used = {}
-        for name in modules:
-            plan = self.plan.networks[name]
-            if name in trained:
-                used[name] = plan
-            elif plan.role.side == GENERATORS:
-                self.fault("losses", f"no loss trains the network {name}")
-            elif name in self.calls.reached:
-                self.fault("losses", f"a loss asks the network {name}, but no loss trains it")
-        return used
+        untrained = [
+            name for name in modules
+            if name not in trained and (self.plan.networks[name].role.side == GENERATORS or name in self.calls.reached)
+        ]  # fmt: skip
+        if untrained:
+            self.fault(
+                "losses",
+                f"none of them trains {', '.join(untrained)}, which this run needs: add one that depends on it",
+            )
+        return {name: self.plan.networks[name] for name in modules if name in trained}
 
     def _directions(
         self, needed: set[str]
@@ -223,13 +264,16 @@ class _Rehearsal:
             compared[name], asked = self._compared(direction, given)
             computable |= asked
         for name, plan in self.plan.metrics.items():
-            if name not in computable and not plan.default:
+            told = any(f"{fault.path}.".startswith(f"metrics.{name}.") for fault in self.faults)
+            if name not in computable and not plan.default and not told:
                 pairs = plan.pairs or {
                     direction.output: direction.truth for direction in self.plan.method.directions.values()
                 }
                 wants = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
                 self.fault(
-                    f"metrics.{name}", f"compares {wants}: no direction of the method has both on the test images"
+                    f"metrics.{name}",
+                    f"compares {wants}, and no test images give both: "
+                    f"set its `pairs` to tensors that they do give, or leave the metric out",
                 )
         return show, compared
 
@@ -252,28 +296,57 @@ class _Rehearsal:
 
     def _computable(self, given: Mapping[str, Tensor], name: str, path: str = "method") -> bool:
         batch = self._batch(given, grad=False)
+        self.mismatch = ""
         try:
-            with torch.no_grad():
+            with torch.device("meta"), torch.no_grad():
                 _ = batch[name]
         except MissingTensorError:
             return False
         except UserError as error:
-            self.fault(path, str(error))
+            self.fault(self._place_of(path, batch), str(error))
             return False
         except Exception as error:  # whatever a component's arithmetic raises
-            self.fault(path, f"tensor '{name}': {_arithmetic(error)}")
+            self.fault(path, f"tensor '{name}' {self._arithmetic(error)}")
             return False
         return True
 
+    def _place_of(self, path: str, batch: Method) -> str:
+        """The key below `path` in which the recipe names a tensor that does not exist, else `path` itself."""
+        unknown = batch.asked() - set(batch.tensor_names())
+        for key, value in flatten(self.plan.record).items():
+            if key.startswith(f"{path}.") and (value in unknown or key.rpartition(".")[2] in unknown):
+                return key
+        return path
 
-def _arithmetic(error: Exception) -> str:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "meta" in text.lower() and ("item" in text or "bool" in text.lower() or "data-dependent" in text.lower()):
-        return (
-            f"reads the value of a tensor while training, which would make every step wait for the device: "
-            f"use tensor operations in place of .item(), float() or `if` ({text})"
-        )
-    return f"cannot be computed with these networks and images: {type(error).__name__}: {text}"
+    def _arithmetic(self, error: Exception) -> str:
+        """Why a component's equations failed in the rehearsal, in words for who wrote the recipe or the component."""
+        text = str(error).strip().partition("\n")[0]
+        where = raised_at(error)
+        if self.mismatch:
+            return (
+                f"cannot be computed: {self.mismatch}; give the domains equal numbers of channels under `data`, "
+                f"or leave this out{where}"
+            )
+        if any(part in text for part in _READS_VALUE):
+            return (
+                f"reads the value of a tensor, so every step would wait for the device: use tensor operations in place "
+                f"of .item(), float(), .cpu(), `if` and masks as indices{where}"
+            )
+        if "no fake impl or Meta kernel" in text:
+            return (
+                f"uses the operator {text.partition(': ')[0]}, which torch cannot compute without values: write it "
+                f"with others, or give it a fake implementation (torch.library.register_fake){where}"
+            )
+        if "is not on the expected device meta" in text:
+            return f"uses a tensor that stays on the CPU: register it as a buffer, or make it on images.device{where}"
+        if isinstance(error, UserWarning):
+            sizes = [size.replace(", ", "×") for size in re.findall(r"Size\(\[([\d, ]*)\]\)", text)]
+            return f"compares tensors of different shapes, {' and '.join(reversed(sizes))}{where}"
+        return f"cannot be computed with these networks and images: {type(error).__name__}: {text}{where}"
+
+
+_READS_VALUE = ("on meta tensors", "out of meta tensor", "meta device type tensor to numpy", "torch.nonzero()")
+"""What torch says where a value is asked of a tensor that has none."""
 
 
 def _zero_rng() -> Any:

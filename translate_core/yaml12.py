@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from translate_core.errors import UserError
+from translate_core.errors import UserError, no_file
 
 
 class YamlError(UserError):
@@ -21,8 +21,8 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own type
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "anchor", None) is not None:
             raise yaml.constructor.ConstructorError(
                 None, None, "anchors and aliases are not used in recipes", event.start_mark
             )
@@ -49,10 +49,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def _refuse(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
     raise yaml.constructor.ConstructorError(
-        None, None, f"'{node.tag.replace('tag:yaml.org,2002:', '!!')}' asks for an object; a recipe holds plain data only",
-        node.start_mark,
-    )  # fmt: skip
+        None, None, f"'{tag}' asks for an object; a recipe holds plain data only", node.start_mark
+    )
 
 
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -97,19 +97,53 @@ def parse(text: str, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise YamlError(f"{name}{where}: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise YamlError(f"{name}{where}: {_in_words(error)}") from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        raise YamlError(f"{name}, line {line}, column {column}: a control character; recipes are plain text") from None
+    except RecursionError:
+        raise YamlError(f"{name}: blocks are nested too deeply") from None
+    except ValueError as error:
         raise YamlError(f"{name}: {error}") from None
+
+
+_WORDS = {
+    "cannot start any token": "a character that cannot stand here; indent with spaces, not tabs, and quote such text",
+    "expected <block end>": "the indentation is not that of the lines above",
+    "mapping values are not allowed here": "a ':' that cannot stand here; text with ': ' in it needs quotes",
+    "could not find expected ':'": "a key without ':' after it",
+    "found another document": "a second document begins; a recipe is one",
+    "unexpected end of stream": "a quote is opened and never closed",
+}
+"""What PyYAML says in the words of its grammar -> what the writer of a recipe has to look for."""
+
+_CONTEXTS = {"flow mapping": "the {…}", "flow sequence": "the […]", "block mapping": "the block", "quoted": "the text"}
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    problem = str(error.problem or error.context)
+    words = next(
+        (words for part, words in _WORDS.items() if part in problem), problem.replace("'<stream end>'", "the end")
+    )
+    within = next((name for part, name in _CONTEXTS.items() if part in str(error.context)), None)
+    if within is None or error.context_mark is None:
+        return words
+    return f"{words}; {within} begins in line {error.context_mark.line + 1}"
 
 
 def read(path: Path) -> Any:
     """The data of a YAML file. Raises YamlError for a file that cannot be read, or that is not such YAML."""
+    if path.is_dir():
+        raise YamlError(f"{path} is a folder; name the YAML file")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise YamlError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise YamlError(f"{path} cannot be read: {error}") from None
+        raise YamlError(no_file(path)) from None
+    except UnicodeDecodeError:
+        raise YamlError(f"{path} is no YAML file: it holds bytes that are no UTF-8 text") from None
+    except OSError as error:
+        raise YamlError(f"{path} cannot be read: {error.strerror}") from None
     return parse(text, str(path))
 
 
@@ -129,3 +163,9 @@ _Dumper.add_representer(float, _represent_float)
 def dump(data: Any) -> str:
     """Plain data as YAML: order kept, short lists on one line."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+def inline(data: Any) -> str:
+    """Plain data as YAML on one line, for messages."""
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=2**31, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
