@@ -69,6 +69,10 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step stands, or would stand."""
+        return self.folder / f"step-{step}.pt"
+
     def paths(self) -> list[Path]:
         """Every checkpoint, the newest first."""
         if not self.folder.is_dir():
@@ -85,13 +89,13 @@ class Checkpoints:
         for name, state in parts.items():
             _check_plain(state, name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{step}.pt"
+        path = self.path(step)
         part = path.with_suffix(".pt.part")
         with part.open("wb") as stream:
             torch.save({"format": FORMAT, "step": step, "record": dict(record), "parts": dict(parts)}, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        _write(digest_path(path), f"{_digest(part)}  {path.name}\n")
+        write_whole(digest_path(path), f"{_digest(part)}  {path.name}\n")
         part.replace(path)
         _sync_folder(self.folder)
         for old in self.paths()[keep:]:
@@ -173,7 +177,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file that outlasts a power cut: under another name first, so that it is never half written."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as stream:
         stream.write(text)

@@ -26,33 +26,39 @@ def warn(text: str) -> None:
     stderr.print(f"warning: {text}", style="yellow", markup=False)
 
 
+def user_fault(error: Exception) -> str | None:
+    """What to tell the user about an error that comes of what was asked for; None for a defect of ours."""
+    import torch
+
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            f"the device has too little memory: {str(error).splitlines()[0]}\n"
+            f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
+            f"networks; training.precision=bf16 halves what activations take"
+        )
+    return None
+
+
 def guarded(command: str, body: Callable[[], int]) -> int:
     """Runs a command and turns what it raises into an exit status.
 
     0 done, 2 the user's fault (the message alone), 130 interrupted, 1 a defect of ours (with its traceback).
     """
-    import torch
-
     try:
         return body()
-    except UserError as error:
-        stderr.print(f"{command}: {error}", style="red" if stderr.is_terminal else None, markup=False)
-        return USER_FAULT
-    except torch.OutOfMemoryError as error:
-        stderr.print(
-            f"{command}: the device has too little memory: {str(error).splitlines()[0]}\n"
-            f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
-            f"networks; training.precision=bf16 halves what activations take",
-            markup=False,
-        )
-        return USER_FAULT
     except KeyboardInterrupt:
         stderr.print(f"{command}: interrupted", markup=False)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return OK
-    except Exception:
+    except Exception as error:
+        message = user_fault(error)
+        if message is not None:
+            stderr.print(f"{command}: {message}", style="red" if stderr.is_terminal else None, markup=False)
+            return USER_FAULT
         traceback.print_exc()
         stderr.print(
             f"{command}: this is a defect in the software, not in what you asked for; please report it", markup=False

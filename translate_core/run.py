@@ -53,10 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
     command = command_line("translate-run", given, lambda argument: argument == "--fresh")
-    data = read_recipe(options.recipe, () if is_ablation(options.recipe) else options.overrides)
     if is_ablation(options.recipe):
-        return run_ablation(options, command)
-    plan = resolve(options.recipe, data)
+        return run_ablation(
+            options.recipe, options.overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
+            fresh=options.fresh, command=command,
+        )  # fmt: skip
+    plan = resolve(options.recipe, read_recipe(options.recipe, options.overrides))
     if options.dry_run:
         dry_run(plan, options.device)
         return OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,16 +10,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from translate_core import yaml12
-from translate_core.checkpoint import Checkpoints
+from translate_core.checkpoint import Checkpoints, write_whole
 from translate_core.data import Dataset
 from translate_core.errors import UserError
+from translate_core.observer import Result
 from translate_core.plugins import hash_of
 from translate_core.recipe import Plan, flatten
 from translate_core.schedule import Length
@@ -26,21 +28,32 @@ from translate_core.schedule import Length
 RECIPE = "recipe.yaml"
 RECORD = "run.json"
 METRICS = "metrics.jsonl"
+RESULTS = "results.json"
 
 
 def default_folder(recipe: Path, overrides: Mapping[str, Any], operation: frozenset[str]) -> Path:
     """`runs/<recipe>`, and the overrides that decide what is learned: the same command finds the same folder."""
-    words = [recipe.stem]
-    for key, value in sorted(overrides.items()):
-        if not any(key == item or key.startswith(item + ".") for item in operation):
-            text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-            words.append(f"{key}={text}")
-    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", ",".join(words)).strip("-.")
-    if len(name) > 120:
-        import hashlib
+    deciding = {
+        key: value
+        for key, value in overrides.items()
+        if not any(key == item or key.startswith(item + ".") for item in operation)
+    }
+    return Path("runs") / folder_name(deciding, recipe.stem)
 
-        name = f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-    return Path("runs") / name
+
+def folder_name(values: Mapping[str, Any], *words: str) -> str:
+    """A name for a folder: the words, then `key=value` of a flat mapping in the order of its keys.
+
+    Characters that a file system or a shell may not like become `-`; a long name ends in a hash of the whole.
+    """
+    settings = [
+        f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
+        for key, value in sorted(values.items())
+    ]
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", ",".join([*words, *settings])).strip("-.")
+    if len(name) > 120:
+        return f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return name
 
 
 @dataclass(frozen=True)
@@ -84,8 +97,28 @@ class RunFolder:
                 for entry in recipe["plugins"]
             ]
         comment = f"# The recipe as resolved, every default filled in.\n#   translate-run {self.path / RECIPE}\n"
-        _write(self.path / RECIPE, comment + yaml12.dump(recipe))
-        _write(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_whole(self.path / RECIPE, comment + yaml12.dump(recipe))
+        write_whole(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def write_results(self, step: int, results: Sequence[Result]) -> None:
+        """Notes the final test metrics; `step` is the length of the run."""
+        content = {"step": step, "results": [asdict(result) for result in results]}
+        write_whole(self.path / RESULTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def final_results(self, steps: int) -> list[Result] | None:
+        """The final test metrics; None while the run is not finished. steps: its length.
+
+        The results are written before the last checkpoint, without which a run is not finished.
+        """
+        path = self.path / RESULTS
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            done, results = int(content["step"]), [Result(**result) for result in content["results"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read: {error}; remove {self.path} to train this run again") from None
+        return results if done >= steps and self.checkpoints.path(done).exists() else None
 
     def set_aside(self) -> Path | None:
         """Moves an existing folder to `<name>.1`, `.2`, …; returns where it is now."""
@@ -182,9 +215,3 @@ def overrides_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         flat.update(flatten({key: value}))
     return flat
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

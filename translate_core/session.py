@@ -38,25 +38,32 @@ class Outcome:
 
 
 @contextmanager
-def prepared(plan: Plan, device_name: str) -> Iterator[tuple[Dataset, Wiring, torch.device, Ranks]]:
-    """The data opened and the wiring checked; the data closed again afterwards."""
-    device = choose_device(device_name)
-    ranks = join(device)
+def opened(plan: Plan, ranks: Ranks) -> Iterator[Dataset]:
+    """The data of a plan, opened; closed again afterwards."""
     if not ranks.first:
         ranks.barrier()  # the first process downloads and unpacks
     dataset = open_data(plan)
     if ranks.first:
         ranks.barrier()
     try:
-        training = plan.training
-        yield (
-            dataset,
-            wire(plan, dataset, Sampling(training.seed, training.batch_size, training.accumulate, ranks)),
-            device,
-            ranks,
-        )
+        yield dataset
     finally:
         dataset.close()
+
+
+def checked(plan: Plan, dataset: Dataset, ranks: Ranks) -> Wiring:
+    """The wiring of a plan on its data. Raises RecipeError with every fault."""
+    training = plan.training
+    return wire(plan, dataset, Sampling(training.seed, training.batch_size, training.accumulate, ranks))
+
+
+@contextmanager
+def prepared(plan: Plan, device_name: str) -> Iterator[tuple[Dataset, Wiring, torch.device, Ranks]]:
+    """The data opened and the wiring checked; the data closed again afterwards."""
+    device = choose_device(device_name)
+    ranks = join(device)
+    with opened(plan, ranks) as dataset:
+        yield dataset, checked(plan, dataset, ranks), device, ranks
 
 
 def dry_run(plan: Plan, device_name: str) -> None:
@@ -109,7 +116,7 @@ def _make_way(folder: RunFolder, fresh: bool) -> None:
         strange = [
             item.name
             for item in folder.path.iterdir()
-            if item.name not in (RECIPE, RECORD + ".part", ".lock", "plugins")
+            if item.name not in (RECIPE, RECIPE + ".part", RECORD + ".part", ".lock", "plugins")
         ]
         if strange:
             raise UserError(

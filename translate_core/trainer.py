@@ -21,6 +21,7 @@ from translate_core.method import GENERATORS, Method
 from translate_core.observer import Observer, Result, RunInfo
 from translate_core.phase import Phase
 from translate_core.randomness import Draws
+from translate_core.runfolder import RunFolder
 from translate_core.schedule import Length
 from translate_core.stopping import StopSignal
 
@@ -203,6 +204,7 @@ class Trainer:
                 parts.update({f"{name}@{rank}": state for name, state in states.items()})
             if done:
                 self._export()
+                RunFolder(self.folder).write_results(self.step, self.results)
             path = Checkpoints(self.folder / "checkpoints").save(
                 self.step, self.record, parts, self.run.plan.training.keep_checkpoints
             )
