@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,9 +106,10 @@ class Checkpoints:
         return path
 
     def newest(self, tell: Callable[[str], None]) -> Checkpoint | None:
-        """The newest whole checkpoint, None where there is none. tell: is told of every damaged one that is passed over.
+        """The newest whole checkpoint, None where none was ever written.
 
-        Raises UserError when checkpoints exist and none is whole, or one is refused.
+        tell: is told of every damaged one that is passed over.
+        Raises UserError when checkpoints were written and none is whole, or one is refused.
         """
         paths = self.paths()
         for path in paths:
@@ -118,11 +119,14 @@ class Checkpoints:
                 # Out of the way, or it would count among those to keep, and be the newest again next time.
                 path.rename(path.with_name(path.name + ".damaged"))
                 digest_path(path).unlink(missing_ok=True)
-                tell(f"{error}. It is now {path.name}.damaged; the one before it is used")
-        if paths:
+                before = "; the one before it is used" if path is not paths[-1] else ""
+                tell(f"{error}. It is now {path.name}.damaged{before}")
+        # Also those that an earlier session moved away: to start over in silence would cost the whole run.
+        damaged = sorted(path.name for path in self.folder.glob("*.damaged"))
+        if damaged:
             raise UserError(
-                f"no checkpoint in {self.folder} is whole ({', '.join(path.name for path in paths)} were damaged); "
-                f"start again with --fresh"
+                f"no checkpoint in {self.folder} is whole ({', '.join(damaged)}); "
+                f"to start again from nothing, add --fresh (the old run is moved aside)"
             )
         return None
 
@@ -140,11 +144,13 @@ def load(path: Path) -> Checkpoint:
     if _digest(path) != expected:
         raise DamagedError(f"{path} is damaged: its SHA-256 is not the one noted beside it")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch has to say about pickles helps nobody here
+            data = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # bytes that are no checkpoint make torch raise almost anything
         raise UserError(
-            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; "
-            f"loading anything else could run code"
+            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; loading anything "
+            f"else could run code. Remove it to go on from the one before, or start again with --fresh"
         ) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or not {"step", "record", "parts"} <= data.keys():
         raise UserError(f"{path} is refused: it is no checkpoint of ours, or of another version's format")

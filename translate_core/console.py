@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from rich.console import Console
 from translate_core.errors import UserError
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
+_REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
@@ -32,6 +34,8 @@ def user_fault(error: Exception) -> str | None:
 
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in _REFUSED_BY_SYSTEM:
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
     if isinstance(error, torch.OutOfMemoryError):
         return (
             f"the device has too little memory: {str(error).splitlines()[0]}\n"

@@ -97,14 +97,15 @@ def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
 
 
 def raised_at(error: BaseException) -> str:
-    """` (toy.py, line 3)`: the innermost place in a file that is neither Python's import system nor torch."""
+    """` (toy.py, line 3)`: the innermost place in a file that is not the import system's, torch's or the engine's."""
     if isinstance(error, SyntaxError):
         return ""  # its text has the place
     found = ""
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith("<") and f"{os.sep}torch{os.sep}" not in file:
+        foreign = file.startswith("<") or f"{os.sep}torch{os.sep}" in file or Path(file).parent == Path(__file__).parent
+        if not foreign:
             found = f" ({Path(file).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return found

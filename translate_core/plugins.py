@@ -80,6 +80,8 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
             raise PluginError(no_file(folder / entry))
         if path.name in {other.name for other in loaded.files.values() if other != path}:
             raise PluginError(f"two plugin files are called {path.name}; a run keeps copies of both: rename one")
+        if path in loaded.files.values():
+            raise PluginError(_loaded_already(entry))
         owner = Owner(entry, hash_of(path)[:12])
         plugin = _import_file(path, owner)
         loaded.files[entry] = path
@@ -96,8 +98,12 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
             raise PluginError(_failed(f"plugin {entry} cannot be imported", error)) from error
         owner = Owner(entry, _version_of(entry))
     if manager.is_registered(plugin):
-        raise PluginError(f"plugin '{entry}' is loaded already; every plugin is listed once, an installed one never")
+        raise PluginError(_loaded_already(entry))
     _register(manager, plugin, owner, entry, loaded)
+
+
+def _loaded_already(entry: str) -> str:
+    return f"plugin '{entry}' is loaded already; every plugin is listed once, an installed one never"
 
 
 def _import_file(path: Path, owner: Owner) -> ModuleType:

@@ -79,7 +79,8 @@ class Owner:
     version: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}" if self.version else self.name
+        # The version of a file is its hash, which tells a reader nothing.
+        return f"{self.name} {self.version}" if self.version and not self.name.endswith(".py") else self.name
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,8 @@ def _check_contract(what: str, kind: Kind, component: object) -> None:
         return
     if not (isinstance(component, type) and issubclass(component, kind.contract)):
         raise RegistrationError(f"{what}: it must be a subclass of {kind.contract.__module__}.{kind.contract.__name__}")
-    missing = sorted(getattr(component, "__abstractmethods__", ()))
+    # Modules have no metaclass that would refuse to build an abstract one.
+    missing = [name for name in dir(component) if getattr(getattr(component, name), "__isabstractmethod__", False)]
     if missing:
         raise RegistrationError(f"{what}: it does not define {', '.join(missing)}")
     if issubclass(component, Method):

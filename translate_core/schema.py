@@ -77,7 +77,7 @@ class Option:
 
     def dump(self, value: object) -> Any:
         """The value as a recipe would have it: plain data."""
-        return self._adapter.dump_python(value, mode="json")
+        return self._adapter.dump_python(value, mode="json", warnings=False)
 
     @property
     def optional(self) -> bool:
@@ -106,7 +106,8 @@ def options_of(component: Callable[..., Any], given: Sequence[str]) -> dict[str,
         if name in given:
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise SignatureError(f"`{parameter}` in its signature accepts anything; name every option")
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+            raise SignatureError(f"`{stars}{name}` in its signature accepts anything; name every option")
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise SignatureError(f"its option '{name}' must be usable as a keyword")
         if name not in hints:

@@ -325,7 +325,7 @@ class _Rehearsal:
         if self.mismatch:
             return (
                 f"cannot be computed: {self.mismatch}; give the domains equal numbers of channels under `data`, "
-                f"or leave this out{where}"
+                f"or leave this out"
             )
         if any(part in text for part in _READS_VALUE):
             return (
@@ -342,7 +342,9 @@ class _Rehearsal:
         if isinstance(error, UserWarning):
             sizes = [size.replace(", ", "×") for size in re.findall(r"Size\(\[([\d, ]*)\]\)", text)]
             return f"compares tensors of different shapes, {' and '.join(reversed(sizes))}{where}"
-        return f"cannot be computed with these networks and images: {type(error).__name__}: {text}{where}"
+        if isinstance(error, RuntimeError | ValueError):
+            return f"cannot be computed with these networks and images: {text}{where}"
+        return f"failed: {type(error).__name__}: {text}{where}"
 
 
 _READS_VALUE = ("on meta tensors", "out of meta tensor", "meta device type tensor to numpy", "torch.nonzero()")
