@@ -16,6 +16,7 @@ from translate_core.checkpoint import Stateful
 from translate_core.data import Dataset
 from translate_core.distribution import Ranks
 from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order
+from translate_core.layout import to_channels_last
 from translate_core.loader import Sampling
 from translate_core.method import GENERATORS, Method, Role
 from translate_core.network import PRECISIONS, Calls, Network, Precision
@@ -160,7 +161,7 @@ def build_networks(
                 faults.append(Fault(f"{item.path}.init_from", str(error)))
         module.to(device, PRECISIONS[training.precision].dtype)
         if training.channels_last:
-            module.to(memory_format=torch.channels_last)
+            to_channels_last(module)
         modules[name] = module
     if faults:
         raise RecipeError(f"recipe {plan.path}", faults)

@@ -10,7 +10,7 @@ from torch import Tensor
 from translate_core.build import Run
 from translate_core.data import Item, to_uint8, to_unit_range
 from translate_core.fit import Fit, crop
-from translate_core.method import Direction, Method
+from translate_core.method import GENERATORS, Direction, Method
 from translate_core.metric import Metric
 from translate_core.network import Network
 from translate_core.observer import Result, Sample
@@ -77,7 +77,8 @@ class _Fitted:
         given = {name: to_unit_range(image[None].to(run.device), dtype) for name, image in item.items()}
         height, width = given[direction.given].shape[-2:]
         self.size = (int(height), int(width))
-        fit = Fit.of(network.module for network in networks.values())
+        # As the Translator does: what only judges has no say in how a translation is padded.
+        fit = Fit.of(network.module for network in networks.values() if network.role.side == GENERATORS)
         draws = Draws(run.plan.training.seed, 0, index, 0, "test")
         draws.reseed_ambient(run.device, direction.given)
         padded = {name: fit.pad(image) for name, image in given.items()}

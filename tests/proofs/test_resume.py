@@ -17,7 +17,7 @@ import torch
 
 from tests.conftest import make_folders, write_small_recipe
 
-STEPS = 60
+STEPS = 120
 TRAINING = {
     "length": f"{STEPS} steps",
     "workers": 0,
@@ -109,7 +109,7 @@ def test_killed_at_random_moments(workers: int, recipe: Path, unbroken: dict[str
     out = tmp_path / "killed"
     rng = random.Random(workers)
     kills = 0
-    for part in (0.1, 0.3, 0.5):
+    for part in (0.1, 0.25, 0.4):
         moment = time.monotonic() + 600
 
         def ripe(part: float = part) -> bool:
