@@ -275,8 +275,9 @@ class _Resolver:
                  "metrics", "observers", "plugins"]  # fmt: skip
         near = [*known, *(f"training.{name}" for name in options_of_group(Training))]
         for key in self.data:
-            if method is not None and key not in kinds and key in KINDS and KINDS[key].network:
-                self.fault(key, f"the method has no {key}: leave the block out")
+            if key in KINDS and KINDS[key].network and key not in kinds:
+                if self.data[key] is not None:
+                    self.fault(key, f"the method has no {key}: leave the block out")
             elif key not in known:
                 self.fault(key, f"a recipe has no block '{key}'{did_you_mean(key, near)} It takes: {', '.join(known)}")
 
