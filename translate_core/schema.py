@@ -68,7 +68,10 @@ class Option:
         if not _finite(value) and not _takes_infinity(self.annotation):
             raise ValueError(f"must be {describe(self.annotation)}, not {show(value)}")
         try:
-            return self._adapter.validate_json(json.dumps(value), strict=True)
+            checked = self._adapter.validate_json(json.dumps(value), strict=True)
+            if isinstance(value, bool) and not isinstance(checked, bool):  # Literal[1] takes true for 1
+                raise ValueError(f"must be {describe(self.annotation)}, not {show(value)}")
+            return checked
         except ValidationError as error:
             for detail in error.errors():
                 if detail["type"] == "value_error" and isinstance(value, str):

@@ -168,4 +168,4 @@ def dump(data: Any) -> str:
 def inline(data: Any) -> str:
     """Plain data as YAML on one line, for messages."""
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=2**31, allow_unicode=True)
-    return text.removesuffix("...\n").strip()
+    return " ".join(text.removesuffix("...\n").split())
