@@ -141,7 +141,8 @@ class RunFolder:
 
         with (self.path / ".lock").open("w") as stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Not flock: loader processes would inherit that lock, and outlive a training process that was killed.
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UserError(
                     f"another process is at work in {self.path}; wait for it, or choose another --out"
