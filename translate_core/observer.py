@@ -81,4 +81,7 @@ class Observer:
         """A checkpoint was written."""
 
     def on_stop(self, step: int, finished: bool) -> None:
-        """After the last step of this session, also when it ends with an error."""
+        """After the last step of this session, also when it ends with an error; who was started last hears it first.
+
+        Called on those alone whose `on_start` returned.
+        """

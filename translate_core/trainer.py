@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,10 +62,16 @@ class Trainer:
     def train(self, stop: StopSignal) -> bool:
         """Trains until the run is done or a stop is asked for; returns whether it is done. Saves before it returns."""
         run = self.run
-        self._tell_start()
         training = run.plan.training
         finished = False
-        try:
+
+        def tell_stop(observer: Observer) -> None:
+            observer.on_stop(self.step, finished)
+
+        with ExitStack() as started:
+            for observer in self.observers:
+                observer.on_start(self._info())
+                started.callback(tell_stop, observer)
             batches = load_steps(
                 run.dataset.train, run.sampling, self.step, run.length, training.workers, run.device.type == "cuda"
             )
@@ -76,9 +83,6 @@ class Trainer:
                 stopping = run.ranks.any(stop.asked)
                 self._after_step(losses, stopping)
             finished = self.step >= run.length
-        finally:
-            for observer in self.observers:
-                observer.on_stop(self.step, finished)
         return finished
 
     def update(self, batch: Sequence[Item]) -> dict[str, Tensor]:
@@ -158,14 +162,10 @@ class Trainer:
     def _may_write(self) -> bool:
         return self.run.ranks.first
 
-    def _tell_start(self) -> None:
+    def _info(self) -> RunInfo:
         run = self.run
-        sampling = run.sampling
-        info = RunInfo(
-            run.plan.name, self.folder, run.plan.record, self.step, run.length, run.epoch, sampling.draws_per_step
-        )
-        for observer in self.observers:
-            observer.on_start(info)
+        images = run.sampling.draws_per_step
+        return RunInfo(run.plan.name, self.folder, run.plan.record, self.step, run.length, run.epoch, images)
 
     def _log(self, losses: dict[str, Tensor]) -> None:
         """Reads the losses, the one place where the host waits for the device."""

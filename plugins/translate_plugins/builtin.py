@@ -16,6 +16,10 @@ from translate_plugins.losses.reconstruction import Cycle, Identity
 from translate_plugins.methods.cyclegan import CycleGAN
 from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
+from translate_plugins.observers.metrics_log import MetricsLog
+from translate_plugins.observers.progress import Progress
+from translate_plugins.observers.samples import Samples
+from translate_plugins.observers.tensorboard import TensorBoard
 from translate_plugins.optimizers.adam import adam, adamw
 from translate_plugins.optimizers.sgd import sgd
 from translate_plugins.pools.history import History
@@ -55,3 +59,7 @@ def register(registry: Registrar) -> None:
     registry.init("none", none)
     registry.metric("psnr", PSNR, default=True)
     registry.metric("ssim", SSIM, default=True)
+    registry.observer("progress", Progress, default=True)
+    registry.observer("tensorboard", TensorBoard, default=True)
+    registry.observer("samples", Samples, default=True)
+    registry.observer("metrics_log", MetricsLog, default=True)

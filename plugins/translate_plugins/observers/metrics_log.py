@@ -1,0 +1,71 @@
+"""The numbers of a run as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from translate_core.observer import Observer, Result, RunInfo
+from translate_core.runfolder import METRICS
+
+
+class MetricsLog(Observer):
+    """Writes losses and test metrics to `metrics.jsonl`, a JSON object a line.
+
+    Losses: `{"step", "epoch", "kind": "losses", "losses": {name: value}, "learning_rates": {side: rate}, "seconds"}`.
+    Test metrics: `{"step", "epoch", "kind": "evaluation", "results": [{"name", "value", "direction", "on", "protocol",
+    "higher_is_better"}], "seconds"}`. `epoch` counts from 1, `seconds` is the time that the run has taken, over all its
+    sessions. When a run goes on, what it will do again is cut off first.
+    """
+
+    def on_start(self, run: RunInfo) -> None:
+        """Keeps the lines of the steps that are done."""
+        self._epoch = run.epoch
+        path = run.folder / METRICS
+        kept = _lines_until(path, run.start)
+        self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        part = path.with_name(path.name + ".part")
+        part.write_text("".join(map(_line, kept)), encoding="utf-8")
+        part.replace(path)
+        self._stream: TextIO = path.open("a", encoding="utf-8")
+
+    def on_losses(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
+        """A line."""
+        self._write(step, "losses", losses=dict(losses), learning_rates=dict(rates))
+
+    def on_evaluation(self, step: int, results: Sequence[Result]) -> None:
+        """A line."""
+        self._write(step, "evaluation", results=[asdict(result) for result in results])
+
+    def on_stop(self, step: int, finished: bool) -> None:
+        """Every line is on its way already."""
+        self._stream.close()
+
+    def _write(self, step: int, kind: str, **values: object) -> None:
+        seconds = round(time.monotonic() - self._began, 3)
+        epoch = (step - 1) // self._epoch + 1
+        self._stream.write(_line({"step": step, "epoch": epoch, "kind": kind, **values, "seconds": seconds}))
+        self._stream.flush()
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _lines_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """What the file says about steps up to `step`; a line that a kill has torn is passed over."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["step"] <= step:
+            rows.append(row)
+    return rows
