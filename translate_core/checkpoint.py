@@ -121,6 +121,10 @@ class Checkpoints:
                 digest_path(path).unlink(missing_ok=True)
                 before = "; the one before it is used" if path is not paths[-1] else ""
                 tell(f"{error}. It is now {path.name}.damaged{before}")
+            except UserError as error:
+                raise UserError(
+                    f"{error}. Remove it to go on from the one before, or start again with --fresh"
+                ) from None
         # Also those that an earlier session moved away: to start over in silence would cost the whole run.
         damaged = sorted(path.name for path in self.folder.glob("*.damaged"))
         if damaged:
@@ -149,8 +153,8 @@ def load(path: Path) -> Checkpoint:
             data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # bytes that are no checkpoint make torch raise almost anything
         raise UserError(
-            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; loading anything "
-            f"else could run code. Remove it to go on from the one before, or start again with --fresh"
+            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; "
+            f"loading anything else could run code"
         ) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or not {"step", "record", "parts"} <= data.keys():
         raise UserError(f"{path} is refused: it is no checkpoint of ours, or of another version's format")

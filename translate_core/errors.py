@@ -76,7 +76,9 @@ def did_you_mean(asked: str, existing: Iterable[str]) -> str:
 
 def no_file(path: Path) -> str:
     """The wording for a file that does not exist, with one beside it of the same suffix that was most likely meant."""
-    beside = {item.stem: item.name for item in path.parent.glob(f"*{path.suffix}")} if path.parent.is_dir() else {}
+    if path.is_dir():
+        return f"{path} is a folder, not a file"
+    beside = {item.stem: item.name for item in path.parent.glob(f"*{path.suffix}") if item.is_file()}
     match = nearest(path.stem, beside)
     return f"there is no file {path}" + (f", did you mean '{beside[match]}'?" if match else "")
 

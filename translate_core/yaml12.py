@@ -134,11 +134,9 @@ def _in_words(error: yaml.MarkedYAMLError) -> str:
 
 def read(path: Path) -> Any:
     """The data of a YAML file. Raises YamlError for a file that cannot be read, or that is not such YAML."""
-    if path.is_dir():
-        raise YamlError(f"{path} is a folder; name the YAML file")
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise YamlError(no_file(path)) from None
     except UnicodeDecodeError:
         raise YamlError(f"{path} is no YAML file: it holds bytes that are no UTF-8 text") from None

@@ -507,7 +507,7 @@ def test_the_table_is_long_enough() -> None:
     [
         ("missing.yaml", "there is no file missing.yaml"),
         ("R.yaml", "there is no file R.yaml, did you mean 'r.yaml'?"),
-        ("data", "data is a folder; name the YAML file"),
+        ("data", "data is a folder, not a file"),
     ],
 )
 def test_no_recipe(path: str, message: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -552,6 +552,7 @@ _OPTIONS = ". The options of the network (blocks, width, norm, dropout …) must
     ("make", "message"),
     [
         (lambda path: None, "there is no file w.pth"),
+        (Path.mkdir, "w.pth is a folder, not a file"),
         (_objects, "w.pth holds Python objects beside tensors; it is refused, for loading it could run code"),
         (_bare_pickle, "w.pth holds Python objects beside tensors; it is refused, for loading it could run code"),
         (_truncated, "w.pth is no file of weights, or it is damaged"),
@@ -576,6 +577,7 @@ _OPTIONS = ". The options of the network (blocks, width, norm, dropout …) must
     ],
     ids=[
         "missing",
+        "a folder",
         "objects",
         "a bare pickle",
         "truncated",
@@ -782,7 +784,13 @@ def test_a_file_for_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_second_process_in_the_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hold = "import fcntl, sys; f = open('run/.lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    hold = (
+        "from pathlib import Path\n"
+        "from translate_core.runfolder import RunFolder\n"
+        "with RunFolder(Path('run')).locked():\n"
+        "    print('held', flush=True)\n"
+        "    input()\n"
+    )
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
