@@ -3,8 +3,8 @@
     python benchmarks/step.py                 # the full-size networks at 256², a few minutes on a CPU
     python benchmarks/step.py --size 64 --blocks 3 --width 16 --pairs 30
 
-The contenders take turns within one process (A B A B …), so that a machine whose speed drifts treats them alike; what is
-printed are medians, and the median of the ratios pair by pair. Peak memory is that of a process of its own each.
+The contenders take turns within one process (A B A B …), so that a machine whose speed drifts treats them alike.
+Printed are medians, and the median of the ratios pair by pair. Peak memory is that of a process of its own each.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from translate_plugins.discriminators.patchgan import PatchGAN
-from translate_plugins.generators.resnet import ResNet
-from translate_plugins.inits.weights import normal
 
 from translate_core import yaml12
 from translate_core.build import build, open_data, wire
@@ -34,6 +31,9 @@ from translate_core.distribution import Ranks
 from translate_core.loader import Sampling
 from translate_core.recipe import resolve
 from translate_core.trainer import Trainer
+from translate_plugins.discriminators.patchgan import PatchGAN
+from translate_plugins.generators.resnet import ResNet
+from translate_plugins.inits.weights import normal
 
 Step = Callable[[], object]
 CONTENDERS = ("engine", "hand-written", "engine, bf16")
@@ -46,6 +46,7 @@ class HandPool:
         self.images: list[torch.Tensor] = []
 
     def query(self, batch: torch.Tensor) -> torch.Tensor:
+        """As many images as came, (N, C, H, W)."""
         out = []
         for image in batch:
             if len(self.images) < 50:
@@ -100,7 +101,10 @@ def hand_written(options: argparse.Namespace, device: torch.device) -> Step:
         for parameter in discriminators:
             parameter.requires_grad_(True)
         optimizer_D.zero_grad()
-        for D, real, fake in ((D_A, real_A, pool_A.query(fake_A.detach())), (D_B, real_B, pool_B.query(fake_B.detach()))):
+        for D, real, fake in (
+            (D_A, real_A, pool_A.query(fake_A.detach())),
+            (D_B, real_B, pool_B.query(fake_B.detach())),
+        ):
             (0.5 * (gan(D(real), True) + gan(D(fake), False))).backward()
         optimizer_D.step()
 
@@ -197,14 +201,25 @@ def main() -> None:
     for _ in range(options.pairs):
         for name, step in steps.items():
             seconds[name].append(timed(step, device))
-    print(f"CycleGAN step, ResNet-{options.blocks} width {options.width}, batch {options.batch} of {options.size}², {device},")
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.pairs} interleaved steps each\n")
-    print("| contender | seconds per step (median, min – max) | peak memory, GB |\n| --- | --- | --- |")
+    report(options, device, seconds)
+
+
+def report(options: argparse.Namespace, device: torch.device, seconds: dict[str, list[float]]) -> None:
+    """The table and the two ratios."""
+    networks = f"ResNet-{options.blocks} width {options.width}, batch {options.batch} of {options.size}²"
+    print(f"CycleGAN step, {networks}, {device}, torch {torch.__version__}, {torch.get_num_threads()} threads,")
+    print(f"{options.pairs} interleaved steps each\n")
+    print("| contender | seconds per step: median (min – max) | peak memory, GB |\n| --- | --- | --- |")
     for name, values in seconds.items():
-        print(f"| {name} | {statistics.median(values):.3f} ({min(values):.3f} – {max(values):.3f}) | {peak_memory(name, options):.2f} |")
-    overhead = statistics.median(a / b for a, b in zip(seconds["engine"], seconds["hand-written"], strict=True)) - 1
-    speedup = statistics.median(a / b for a, b in zip(seconds["engine"], seconds["engine, bf16"], strict=True))
-    print(f"\nengine over hand-written loop: {overhead:+.1%} (median of pairs); bf16 against float32: {speedup:.2f} times as fast")
+        figures = f"{statistics.median(values):.3f} ({min(values):.3f} – {max(values):.3f})"
+        print(f"| {name} | {figures} | {peak_memory(name, options):.2f} |")
+    overhead = _ratio(seconds["engine"], seconds["hand-written"]) - 1
+    speedup = _ratio(seconds["engine"], seconds["engine, bf16"])
+    print(f"\nengine over hand-written loop: {overhead:+.1%}; bf16 against float32: {speedup:.2f} times as fast")
+
+
+def _ratio(left: list[float], right: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(left, right, strict=True))
 
 
 if __name__ == "__main__":

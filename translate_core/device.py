@@ -22,7 +22,8 @@ def choose_device(name: str) -> torch.device:
     if not available.get(name, False):
         there = ", ".join(kind for kind, yes in available.items() if yes)
         raise UserError(
-            f"there is no device '{name}' here, or this build of torch ({torch.__version__}) cannot use it. There is: {there}"
+            f"there is no device '{name}' here, or this build of torch ({torch.__version__}) cannot use it. "
+            f"There is: {there}"
         )
     if name == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -23,4 +23,4 @@ def to_channels_last(network: nn.Module) -> None:
 
 def _plain_gradient(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
     if output.requires_grad and output.device.type == "cpu":
-        output.register_hook(Tensor.contiguous)
+        output.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]

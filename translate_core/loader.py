@@ -19,7 +19,10 @@ from translate_core.randomness import numpy_generator
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which draws make up which step. A step takes `batch_size` × `accumulate` × ranks of them; there is no partial one."""
+    """Which draws make up which step.
+
+    A step takes `batch_size` × `accumulate` × ranks of them; there is no partial one.
+    """
 
     seed: int
     batch_size: int

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from translate_core.method import Method
 
 Tensors = Method
-"""One batch in flight, as a loss sees it: `tensors["rec_A"]`, `tensors.network("D_A")`, `tensors.pairs`, `tensors.judges`."""
+"""One batch in flight, as a loss sees it: `tensors["rec_A"]`, `tensors.network("D_A")`, `tensors.judges`."""
 
 
 class Loss(nn.Module):

@@ -89,7 +89,7 @@ class MissingTensorError(UserError):
 
 
 class tensor:  # noqa: N801 - a decorator
-    """Marks a method of a `Method` as the equation of the tensor of its name: computed when first asked for, then kept."""
+    """Marks a method of a `Method` as the equation of the tensor of its name: computed when asked for, then kept."""
 
     def __init__(self, equation: Callable[[Any], Tensor]) -> None:
         self.equation = equation
@@ -138,7 +138,7 @@ class Method:
         return (*cls.given, *cls._equations)
 
     def after_update(self, side: str, networks: Mapping[str, Network]) -> None:
-        """Called after every update of a side, under no_grad: to clip a parameter, for instance. Does nothing by default."""
+        """Called after every update of a side, under no_grad: to clip a parameter, say. Does nothing by default."""
 
     def tensors(
         self, given: Mapping[str, Tensor], networks: Mapping[str, Network], calls: Calls, draws: Draws, *, grad: bool

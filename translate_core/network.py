@@ -73,6 +73,7 @@ class Network:
         self._compiled = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module returns, at least float32."""
         return self._call(self.module, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:

@@ -46,7 +46,7 @@ class Draws:
     def reseed_ambient(self, device: torch.device, phase: str) -> None:
         """Sets the generators that dropout and the like draw from, for one phase of this micro-batch.
 
-        The generators are addressed one by one: `torch.manual_seed` visits every backend and costs a hundred times more.
+        The generators are addressed one by one: `torch.manual_seed` visits every backend, at a hundred times the cost.
         """
         seed = derive(self.seed, "ambient", self.rank, self.step, self.micro_batch, phase)
         torch.default_generator.manual_seed(seed)

@@ -30,7 +30,10 @@ from translate_core.wiring import Wiring
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a session ended. finished: whether the run is done. results: its final test metrics, if this session made them."""
+    """How a session ended.
+
+    finished: whether the run is done. results: its final test metrics, if this session made them.
+    """
 
     folder: Path
     finished: bool
@@ -76,10 +79,11 @@ def dry_run(plan: Plan, device_name: str) -> None:
             table.add_column(column, justify="right" if column == "parameters" else "left")
         for name, item in wiring.networks.items():
             table.add_row(name, item.block.registration.name, item.role.side, f"{wiring.parameters[name]:,}")
+        left_out = [name for name in plan.networks if name not in wiring.networks]
         stdout.print(table)
         stdout.print(
             f"{run.length} steps, {run.epoch} in an epoch; "
-            f"networks left out, for no loss needs them: {', '.join(plan.networks.keys() - wiring.networks.keys()) or 'none'}"
+            f"networks left out, for no loss needs them: {', '.join(left_out) or 'none'}"
         )
 
 
@@ -95,7 +99,8 @@ def train(plan: Plan, folder: RunFolder, device_name: str, *, fresh: bool, comma
             run = build(plan, dataset, wiring, device, ranks, load=checkpoint is None)
             if checkpoint is not None and checkpoint.step >= run.length:
                 tell(
-                    f"the run in {folder.path} is finished ({checkpoint.step} steps); to train longer, raise training.length"
+                    f"the run in {folder.path} is finished ({checkpoint.step} steps); "
+                    f"to train longer, raise training.length"
                 )
                 return Outcome(folder.path, True)
             return _train(run, folder, record, checkpoint, command, stop)
@@ -107,8 +112,9 @@ def _nothing() -> Iterator[None]:
 
 
 def _make_way(folder: RunFolder, fresh: bool) -> None:
-    if fresh:
-        aside = folder.set_aside()
+    if fresh and folder.path.exists():
+        with folder.locked():  # not from under a process that is at work there
+            aside = folder.set_aside()
         if aside is not None:
             tell(f"the old run is now in {aside}")
     elif folder.path.exists() and not folder.exists():
@@ -162,7 +168,8 @@ def _train(
     finished = trainer.train(stop)
     if run.ranks.first and not finished:
         tell(
-            f"stopped after step {trainer.step} of {run.length}; saved. To go on, run the same command again:\n  {command}"
+            f"stopped after step {trainer.step} of {run.length}; saved. "
+            f"To go on, run the same command again:\n  {command}"
         )
     elif run.ranks.first:
         tell(f"done: {folder.path}")

@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from translate_plugins.generators.resnet import ResNet
 
 from tests.core.tiny_runs import PLUGIN, train
 from translate_core import Translator, apply, console
 from translate_core.apply import main
+from translate_plugins.generators.resnet import ResNet
 
 MODES = {"a.png": "RGB", "b.JPG": "RGB", "deep/c.tif": "L", "deep/d.webp": "RGBA", "e.bmp": "P"}
 SIZES = {"a.png": (20, 12), "b.JPG": (1, 1), "deep/c.tif": (3, 50), "deep/d.webp": (33, 17), "e.bmp": (16, 16)}

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from translate_plugins.generators.resnet import ResNet
 
 from tests.conftest import make_folders
 from translate_core.run import main
+from translate_plugins.generators.resnet import ResNet
 
 RECIPE = """\
 method: {type: cyclegan}

@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from translate_plugins.generators.resnet import ResNet
-from translate_plugins.generators.unet import UNet
 
 from tests.core.tiny_runs import PLUGIN, train
 from translate_core import RecipeError, Translator, UserError
 from translate_core.checkpoint import load
 from translate_core.data import to_uint8, to_unit_range
 from translate_core.plugins import PluginError, load_plugins
+from translate_plugins.generators.resnet import ResNet
+from translate_plugins.generators.unet import UNet
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from translate_core.errors import DataError, UserError
 from translate_plugins.datasets import archive, lock, transfer
 from translate_plugins.datasets.download import _MANIFESTS, Download, _read_manifest
 from translate_plugins.datasets.lock import locked
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
-
-from translate_core.errors import DataError, UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 WAYS_OUT = "\nPut the folder there by hand, or say where it is: --set data.root=…"

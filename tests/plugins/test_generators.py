@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
 

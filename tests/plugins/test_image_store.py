@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from translate_plugins.datasets import store as store_module
-from translate_plugins.datasets.store import ImageStore
 
 from translate_core.errors import UserError
+from translate_plugins.datasets import store as store_module
+from translate_plugins.datasets.store import ImageStore
 
 METHODS = [("spawn", True), ("fork", True), ("fork", False)]
 SHAPES = [(3, 8, 8), (1, 5, 7), (3, 1, 1), (3, 40, 20)]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
 
 INITS: list[Callable[[nn.Module], None]] = [normal, xavier, kaiming, orthogonal]

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
-from translate_plugins.metrics.psnr import PSNR
-from translate_plugins.metrics.ssim import SSIM
 
 from translate_core.data import to_uint8, to_unit_range
 from translate_core.errors import UserError
 from translate_core.metric import Metric
+from translate_plugins.metrics.psnr import PSNR
+from translate_plugins.metrics.ssim import SSIM
 
 SHAPES = [(3, 64, 48), (1, 33, 70), (3, 11, 11), (4, 12, 300)]
 

@@ -21,14 +21,14 @@ from PIL import Image, ImageDraw
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils._pytree import tree_leaves
-from translate_plugins.observers import progress
-from translate_plugins.observers.grid import draw_grids
-from translate_plugins.observers.metrics_log import MetricsLog
-from translate_plugins.observers.tensorboard import TensorBoard
 
 from tests.conftest import make_folders, write_small_recipe
 from translate_core.observer import Observer, Result, RunInfo, Sample
 from translate_core.run import main
+from translate_plugins.observers import progress
+from translate_plugins.observers.grid import draw_grids
+from translate_plugins.observers.metrics_log import MetricsLog
+from translate_plugins.observers.tensorboard import TensorBoard
 
 STEPS = 8
 TRAINING = {

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from translate_plugins.optimizers.adam import adam, adamw
-from translate_plugins.optimizers.sgd import sgd
 
 from translate_core.errors import UserError
+from translate_plugins.optimizers.adam import adam, adamw
+from translate_plugins.optimizers.sgd import sgd
 
 Build = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 START = torch.tensor([0.5, -1.5, 2.0], dtype=torch.float64)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from translate_plugins.pools.history import History
 
 from translate_core.errors import UserError
 from translate_core.pool import NoPool
+from translate_plugins.pools.history import History
 
 
 class OneByOne:

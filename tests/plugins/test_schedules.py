@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
+
+from translate_core.errors import UserError
+from translate_core.schedule import Length
 from translate_plugins.schedules.constant import Constant
 from translate_plugins.schedules.cosine import Cosine
 from translate_plugins.schedules.linear_decay import LinearDecay
 from translate_plugins.schedules.step import Step
-
-from translate_core.errors import UserError
-from translate_core.schedule import Length
 
 
 def test_linear_decay_is_that_of_cyclegan() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from translate_plugins.datasets._drawing import Animal, Grid, Pose
-from translate_plugins.datasets.synthetic import Synthetic
 
 from translate_core.data import Item
 from translate_core.schema import options_of
+from translate_plugins.datasets._drawing import Animal, Grid, Pose
+from translate_plugins.datasets.synthetic import Synthetic
 
 COUNTS: dict[str, Any] = {"train": 60, "test": 24}
 

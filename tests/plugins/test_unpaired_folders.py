@@ -16,12 +16,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from translate_plugins.datasets import loading, store
-from translate_plugins.datasets.transforms import Transform
-from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
 from translate_core import images
 from translate_core.errors import DataError, UserError
+from translate_plugins.datasets import loading, store
+from translate_plugins.datasets.transforms import Transform
+from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 AS_IS = Transform(flip=False)

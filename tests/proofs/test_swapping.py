@@ -40,7 +40,17 @@ SWAPS = {
 def test_one_set_swaps(override: str, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     recipe = write_recipe()
     run = tmp_path / "run"
-    arguments = [str(recipe), "--out", str(run), "--device", "cpu", "--set", "training.length=2 steps", "--set", override]
+    arguments = [
+        str(recipe),
+        "--out",
+        str(run),
+        "--device",
+        "cpu",
+        "--set",
+        "training.length=2 steps",
+        "--set",
+        override,
+    ]
     assert main(arguments) == 0
     assert (run / "checkpoints" / "step-2.pt").is_file()
     assert SWAPS[override] in (run / "recipe.yaml").read_text()
@@ -67,13 +77,17 @@ def calls_in_a_step(run: Run, folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("off", ["losses.identity.weight=0", "losses.identity=null"])
-def test_without_identity_its_pass_is_never_computed(off: str, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_without_identity_its_pass_is_never_computed(
+    off: str, write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
     recipe = write_recipe()
     assert calls_in_a_step(built(recipe), tmp_path) == {"G_AB": 3, "G_BA": 3, "D_A": 3, "D_B": 3}
     assert calls_in_a_step(built(recipe, off), tmp_path) == {"G_AB": 2, "G_BA": 2, "D_A": 3, "D_B": 3}
 
 
-def test_without_the_adversarial_loss_there_are_no_discriminators(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_without_the_adversarial_loss_there_are_no_discriminators(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
     run = built(write_recipe(), "losses.adversarial.weight=0")
     assert calls_in_a_step(run, tmp_path) == {"G_AB": 3, "G_BA": 3}
     assert [phase.side for phase in run.phases] == ["generators"]
@@ -95,9 +109,13 @@ def test_a_loss_of_the_other_side_leaves_no_gradient(write_recipe: Callable[...,
     phase = run.phases[0]
     total, _ = phase.losses(tensors, run.calls)
     total.backward()
-    assert all(parameter.grad is None for name in ("D_A", "D_B") for parameter in run.networks[name].module.parameters())
+    assert all(
+        parameter.grad is None for name in ("D_A", "D_B") for parameter in run.networks[name].module.parameters()
+    )
     assert all(parameter.grad is not None for parameter in phase.parameters)
-    assert all(parameter.requires_grad for name in ("D_A", "D_B") for parameter in run.networks[name].module.parameters())
+    assert all(
+        parameter.requires_grad for name in ("D_A", "D_B") for parameter in run.networks[name].module.parameters()
+    )
 
 
 def test_accumulation_equals_the_large_batch(write_recipe: Callable[..., Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -48,9 +49,9 @@ class ImageStore:
         if _OPEN_FILES.is_dir():
             self._path.unlink()
             self._path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
-            self._remove = weakref.finalize(self, _close, descriptor, os.getpid())
+            self._remove = weakref.finalize(self, _end, descriptor, None, os.getpid())
         else:
-            self._remove = weakref.finalize(self, _remove, self._path, os.getpid())
+            self._remove = weakref.finalize(self, _end, None, self._path, os.getpid())
         try:
             self._write(descriptor, images)
         except BaseException:
@@ -103,14 +104,12 @@ class ImageStore:
         return {"_places": self._places, "_path": self._path, "_bytes": None}
 
 
-def _close(descriptor: int, writer: int) -> None:
-    if os.getpid() == writer:
+def _end(descriptor: int | None, path: Path | None, writer: int) -> None:
+    if os.getpid() != writer:
+        return
+    if descriptor is not None:
         os.close(descriptor)
-
-
-def _remove(path: Path, writer: int) -> None:
-    if os.getpid() == writer:
-        try:
+    if path is not None:
+        # Windows keeps a file that another process still maps.
+        with contextlib.suppress(PermissionError):
             path.unlink(missing_ok=True)
-        except PermissionError:  # Windows keeps a file that another process still maps
-            return

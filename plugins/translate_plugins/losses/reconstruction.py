@@ -16,7 +16,7 @@ DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": F.mse_loss,
     "smooth_l1": F.smooth_l1_loss,
 }
-"""Means over all elements: |x|; x²; x²/2 where |x| < 1, else |x| - 1/2 (Girshick, Fast R-CNN, ICCV 2015, equation 3)."""
+"""Means over all elements: |x|; x²; x²/2 where |x| < 1, else |x| - 1/2 (Fast R-CNN, ICCV 2015, equation 3)."""
 
 
 class PairwiseLoss(Loss):

@@ -1,5 +1,5 @@
-"""CycleGAN: Zhu, Park, Isola and Efros, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks,
-ICCV 2017, arXiv 1703.10593."""
+"""CycleGAN: Zhu, Park, Isola and Efros, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
+Networks, ICCV 2017, arXiv 1703.10593."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from translate_core import DISCRIMINATORS, GENERATORS, Direction, Method, discri
 class CycleGAN(Method):
     """CycleGAN: two generators that undo each other, two discriminators, unpaired images.
 
-    The paper's G is `G_AB`, its F is `G_BA`, its D_X and D_Y are `D_A` and `D_B`. The generators are updated first, then
-    both discriminators on the same fakes.
+    The paper's G is `G_AB`, its F is `G_BA`, its D_X and D_Y are `D_A` and `D_B`. The generators are updated first,
+    then both discriminators on the same fakes.
     """
 
     roles = (
