@@ -347,7 +347,13 @@ class _Rehearsal:
         return f"failed: {type(error).__name__}: {text}{where}"
 
 
-_READS_VALUE = ("on meta tensors", "out of meta tensor", "meta device type tensor to numpy", "torch.nonzero()")
+_READS_VALUE = (
+    "on meta tensors",
+    "out of meta tensor",
+    "meta device type tensor to numpy",
+    "torch.nonzero()",
+    "aten::nonzero:",  # the same in torch 2.6
+)
 """What torch says where a value is asked of a tensor that has none."""
 
 
