@@ -16,10 +16,9 @@ OVERRIDES = ["training.precision=fp64", "losses.adversarial.pool={type: none}", 
 def train(recipe: Path, out: Path, ranks: int, *overrides: str) -> subprocess.CompletedProcess[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
     sets = [part for override in (*OVERRIDES, *overrides) for part in ("--set", override)]
-    return subprocess.run(
-        [sys.executable, *launcher, "-m", "translate_core.run", str(recipe), "--out", str(out), "--device", "cpu", *sets],
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+    command = ["-m", "translate_core.run", str(recipe), "--out", str(out), "--device", "cpu", *sets]
+    arguments = [sys.executable, *launcher, *command]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
 
 
 def generators(out: Path, step: int) -> dict[str, Any]:

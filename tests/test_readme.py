@@ -1,0 +1,66 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY, make_folders, write_small_recipe
+from translate_core.run import main, parser
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]
+
+
+def test_the_plugin_trains(tmp_path: Path) -> None:
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "hookimpl" in block)
+    (tmp_path / "mine.py").write_text(code)
+    recipe = write_small_recipe(
+        tmp_path / "small.yaml",
+        make_folders(tmp_path / "data"),
+        plugins=["mine.py"],
+        generator={"type": "tiny", "width": 16},
+    )
+    arguments = [str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu", "--set", "training.length=2 steps"]
+    assert main(arguments) == 0
+
+
+def test_every_set_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Validated against the full recipe, on small made images; only the file of weights is not there."""
+    sets = [word for command in COMMANDS for word in shlex.split(command) if re.match(r"[a-z_.]+=.", word)]
+    wanted = [word for word in sets if not word.startswith(("data.root", "networks."))]
+    assert len(wanted) >= 6
+    for word in wanted:
+        arguments = ["recipes/cyclegan_horse2zebra.yaml", "--dry-run", "--device", "cpu", "--set", word]
+        root = tmp_path / "data"
+        if not root.exists():
+            make_folders(root, 256)
+        assert main([str(REPOSITORY / arguments[0]), *arguments[1:], "--set", f"data.root={root}"]) == 0, (
+            capsys.readouterr()
+        )
+
+
+def test_every_command_parses() -> None:
+    runs = [command for command in COMMANDS if command.split()[:1] == ["translate-run"]]
+    assert len(runs) >= 5
+    for command in runs:
+        options = parser().parse_args(shlex.split(command)[1:])
+        assert (REPOSITORY / options.recipe).is_file()
+
+
+def test_every_path_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
+
+
+def test_recipes_say_how_to_launch_them() -> None:
+    recipes = sorted((REPOSITORY / "recipes").rglob("*.yaml"))
+    assert len(recipes) >= 4
+    for recipe in recipes:
+        text = recipe.read_text(encoding="utf-8")
+        assert f"#   translate-run {recipe.relative_to(REPOSITORY)}" in text
+        assert isinstance(yaml.safe_load(text), dict)
