@@ -34,14 +34,11 @@ def test_every_set_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture[s
     sets = [word for command in COMMANDS for word in shlex.split(command) if re.match(r"[a-z_.]+=.", word)]
     wanted = [word for word in sets if not word.startswith(("data.root", "networks."))]
     assert len(wanted) >= 6
+    recipe = str(REPOSITORY / "recipes" / "cyclegan_horse2zebra.yaml")
+    data = f"data.root={make_folders(tmp_path / 'data', 256)}"
     for word in wanted:
-        arguments = ["recipes/cyclegan_horse2zebra.yaml", "--dry-run", "--device", "cpu", "--set", word]
-        root = tmp_path / "data"
-        if not root.exists():
-            make_folders(root, 256)
-        assert main([str(REPOSITORY / arguments[0]), *arguments[1:], "--set", f"data.root={root}"]) == 0, (
-            capsys.readouterr()
-        )
+        arguments = [recipe, "--dry-run", "--device", "cpu", "--set", data, "--set", word]
+        assert main(arguments) == 0, f"{word}: {capsys.readouterr().err}"
 
 
 def test_every_command_parses() -> None:

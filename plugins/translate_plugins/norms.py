@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
 
 Norm = Literal["instance", "batch", "none"]
 """instance: no affine weights, no running statistics. batch: both. none: the identity."""
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm without affine weights and running statistics, fast in either memory order.
+
+    For one image it is batch norm over a batch of one, and batch norm has kernels for NHWC order, where torch's
+    instance norm copies to plain order and back.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W), each map of each image to mean 0 and variance 1."""
+        if input.shape[0] == 1:
+            return F.batch_norm(input, None, None, training=True, eps=self.eps)
+        return super().forward(input)
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
@@ -16,7 +31,7 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
     "none" is an identity, so that the layers after it keep their index, and with it their key in the state dict.
     """
     if norm == "instance":
-        return nn.InstanceNorm2d(channels)
+        return InstanceNorm(channels)
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     return nn.Identity()

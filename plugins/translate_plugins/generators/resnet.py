@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from translate_plugins.norms import Norm, conv_bias, norm_layer
-
-Padding = Literal["reflect", "replicate", "zero"]
-
-_PADS: dict[Padding, Callable[[int], nn.Module]] = {
-    "reflect": nn.ReflectionPad2d,
-    "replicate": nn.ReplicationPad2d,
-    "zero": nn.ZeroPad2d,
-}
+from translate_plugins.padding import PADS, Padding
 
 
 class ResidualBlock(nn.Module):
@@ -24,7 +16,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, norm: Norm, dropout: float, padding: Padding) -> None:
         super().__init__()
-        pad, bias = _PADS[padding], conv_bias(norm)
+        pad, bias = PADS[padding], conv_bias(norm)
         self.conv_block = nn.Sequential(
             pad(1),
             nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
@@ -90,7 +82,7 @@ class ResNet(nn.Module):
         needs_neighbours = padding == "reflect" or norm != "none"
         self.smallest = 2 * self.multiple if needs_neighbours else self.multiple
 
-        pad, bias = _PADS[padding], conv_bias(norm)
+        pad, bias = PADS[padding], conv_bias(norm)
 
         def norm_relu(channels: int) -> list[nn.Module]:
             return [norm_layer(norm, channels), nn.ReLU(inplace=True)]
