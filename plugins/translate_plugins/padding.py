@@ -24,7 +24,7 @@ class _Replicate(nn.ReplicationPad2d):
 
 
 def _without_autocast() -> torch.autocast:
-    """On a CPU autocast takes these paddings to float32, and the convolution behind them back: two copies for nothing."""
+    """On a CPU autocast takes these paddings to float32, and what follows back: two copies for nothing."""
     return torch.autocast("cpu", enabled=False)
 
 
