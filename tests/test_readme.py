@@ -31,8 +31,8 @@ def test_the_plugin_trains(tmp_path: Path) -> None:
 
 def test_every_set_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Validated against the full recipe, on small made images; only the file of weights is not there."""
-    sets = [word for command in COMMANDS for word in shlex.split(command) if re.match(r"[a-z_.]+=.", word)]
-    wanted = [word for word in sets if not word.startswith(("data.root", "networks."))]
+    sets = [word for command in COMMANDS for word in re.findall(r"--set (\"[^\"]+\"|\S+)", command)]
+    wanted = [word.strip('"') for word in sets if not word.startswith(("data.root", "networks."))]
     assert len(wanted) >= 6
     recipe = str(REPOSITORY / "recipes" / "cyclegan_horse2zebra.yaml")
     data = f"data.root={make_folders(tmp_path / 'data', 256)}"
