@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,5 +70,18 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
     return OK if outcome.finished else INTERRUPTED
 
 
+def _end(status: int) -> None:
+    """Ends this process. One of several skips the interpreter's shutdown.
+
+    By then everything is closed, and a thread of the process group that still asks for the interpreter's lock while it
+    shuts down would abort the process, now and then, and with it the whole run in torchrun's eyes.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())
