@@ -22,14 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from translate_core import yaml12
 from translate_core.build import build, open_data, wire
 from translate_core.device import choose_device
 from translate_core.distribution import Ranks
 from translate_core.loader import Sampling
-from translate_core.recipe import resolve
+from translate_core.resolver import resolve
 from translate_core.trainer import Trainer
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.generators.resnet import ResNet

@@ -22,7 +22,8 @@ from translate_core.data import Dataset
 from translate_core.device import choose_device
 from translate_core.distribution import Ranks, join
 from translate_core.errors import Fault, FaultsError, RecipeError, UserError
-from translate_core.recipe import Plan, parse_override, resolve
+from translate_core.recipe import Plan, parse_override
+from translate_core.resolver import resolve
 from translate_core.runfolder import RunFolder, check_same_run, default_folder, make_record, overrides_of
 from translate_core.session import checked, opened, train
 from translate_core.stopping import StopSignal

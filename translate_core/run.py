@@ -12,7 +12,8 @@ from translate_core.ablation import is_ablation, run_ablation
 from translate_core.console import INTERRUPTED, OK, guarded
 from translate_core.device import CHOICES
 from translate_core.distribution import leave
-from translate_core.recipe import parse_override, read_recipe, resolve
+from translate_core.recipe import parse_override, read_recipe
+from translate_core.resolver import resolve
 from translate_core.runfolder import RunFolder, default_folder, overrides_of
 from translate_core.session import command_line, dry_run, train
 from translate_core.stopping import StopSignal

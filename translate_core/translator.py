@@ -28,7 +28,8 @@ from translate_core.method import GENERATORS, Direction
 from translate_core.network import PRECISIONS, Calls, Network
 from translate_core.plugins import hash_of
 from translate_core.randomness import Draws
-from translate_core.recipe import Plan, read_recipe, resolve
+from translate_core.recipe import Plan, read_recipe
+from translate_core.resolver import resolve
 from translate_core.runfolder import RECIPE, RECORD, RunFolder
 
 _STEP = re.compile(r"(?:step-)?(\d+)(?:\.pt)?")

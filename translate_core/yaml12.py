@@ -18,7 +18,7 @@ class YamlError(UserError):
 class _Loader(yaml.SafeLoader):
     """PyYAML follows YAML 1.1, in which `2e-4` is text and `off` is false; its resolvers are replaced."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own type
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch.nn.functional as F  # noqa: N812 - its usual name
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["instance", "batch", "none"]

@@ -451,7 +451,7 @@ def test_a_table_without_metrics_is_announced(place: Path, capsys: pytest.Captur
 @pytest.mark.parametrize("name", ["identity_loss_quickstart", "identity_loss_horse2zebra"])
 def test_the_shipped_ablations_are_sound(place: Path, name: str) -> None:
     from translate_core.ablation_recipe import read_ablation
-    from translate_core.recipe import resolve
+    from translate_core.resolver import resolve
 
     path = Path(__file__).parents[2] / "recipes" / "ablations" / f"{name}.yaml"
     assert f"translate-run recipes/ablations/{name}.yaml" in path.read_text().splitlines()[1]

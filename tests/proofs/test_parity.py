@@ -16,7 +16,8 @@ from tests.conftest import shared
 from translate_core.build import build, open_data, wire
 from translate_core.distribution import Ranks
 from translate_core.loader import Sampling, load_steps
-from translate_core.recipe import read_recipe, resolve
+from translate_core.recipe import read_recipe
+from translate_core.resolver import resolve
 from translate_core.run import main
 from translate_core.trainer import Trainer
 

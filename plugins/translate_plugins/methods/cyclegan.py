@@ -22,12 +22,12 @@ class CycleGAN(Method):
         discriminator("D_B", "B"),
     )
     order = (GENERATORS, DISCRIMINATORS)
-    pairs = {  # noqa: RUF012 - a table, as the contract has it
+    pairs = {
         "cycle": {"rec_A": "real_A", "rec_B": "real_B"},
         "identity": {"idt_A": "real_A", "idt_B": "real_B"},
     }
-    judges = {"D_A": ("real_A", "fake_A"), "D_B": ("real_B", "fake_B")}  # noqa: RUF012
-    directions = {  # noqa: RUF012
+    judges = {"D_A": ("real_A", "fake_A"), "D_B": ("real_B", "fake_B")}
+    directions = {
         "A-B": Direction("A", "B", show=("rec_A", "idt_A")),
         "B-A": Direction("B", "A", show=("rec_B", "idt_B")),
     }
