@@ -68,7 +68,7 @@ class Trainer:
         def tell_stop(observer: Observer) -> None:
             observer.on_stop(self.step, finished)
 
-        with ExitStack() as started:
+        with stop.at_work(), ExitStack() as started:
             for observer in self.observers:
                 observer.on_start(self._info())
                 started.callback(tell_stop, observer)
