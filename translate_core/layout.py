@@ -12,7 +12,7 @@ def to_channels_last(network: nn.Module) -> None:
     """Keeps a network's weights in NHWC order, which convolutions prefer; images must come in that order too.
 
     On a CPU torch's instance norm computes a wrong gradient for a batch of one image when the gradient that it is given
-    is in NHWC order (seen in torch 2.6, 2.11 and 2.15; tests/core/test_layout.py tells when it is mended). So the
+    is in NHWC order (seen in torch 2.6, 2.11 and 2.15; tests/core/test_layout.py fails without this). So the
     gradient is put in plain order before it gets there.
     """
     network.to(memory_format=torch.channels_last)
