@@ -25,9 +25,10 @@ def samples(run: Run) -> list[Sample]:
             split = run.dataset.test.get(direction.source)
             for index in range(min(run.plan.training.samples, len(split) if split is not None else 0)):
                 assert split is not None
-                batch = _Fitted(run, networks, direction, split[index], index)
+                item = split[index]
+                batch = _Fitted(run, networks, direction, item, index)
                 pictures = {tensor: to_uint8(batch[tensor])[0].cpu() for tensor in run.wiring.show[name]}
-                if direction.truth in split[index]:
+                if direction.truth in item:
                     pictures[direction.truth] = to_uint8(batch[direction.truth])[0].cpu()
                 rows.append(Sample(name, split.name(index), {key: _rgb(image) for key, image in pictures.items()}))
     return rows

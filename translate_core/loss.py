@@ -17,8 +17,6 @@ class Loss(nn.Module):
 
     Subclasses override one or both of `generator_loss` and `discriminator_loss`. A part is named after what it is
     about (`rec_A`, `D_B`) and logged as `<the loss's key in the recipe>/<part>`.
-
-    requires: topics of the method's `pairs` that this loss reads when its own `pairs` option is not set.
     """
 
     def prepare(self, method: Method) -> None:

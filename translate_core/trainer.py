@@ -115,14 +115,14 @@ class Trainer:
                 total, parts = phase.losses(tensors, run.calls)
                 phase.backward(total / count if count > 1 else total)
                 for name, value in parts.items():
-                    losses[name] = losses[name] + value / count if name in losses else value / count
+                    losses[name] = losses[name] + value if name in losses else value
                 if own and not shared:
                     tensors.detach()
                 if (shared or own) and not run.method.fresh_tensors:
                     kept[micro] = tensors
             self._finish(phase)
         self.step += 1
-        return losses
+        return losses if count == 1 else {name: value / count for name, value in losses.items()}
 
     def _finish(self, phase: Phase) -> None:
         run = self.run
@@ -172,14 +172,27 @@ class Trainer:
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if self.run.ranks.any(bool(bad)):
-            raise DivergedError(
-                f"training has diverged: at step {self.step} {', '.join(bad[:4]) or 'a loss of another process'} "
-                f"{'is' if len(bad) < 2 else 'are'} not finite. Nothing was saved since the last checkpoint; "
-                f"try a lower optimizer.lr, or training.precision bf16 or fp32 in place of fp16"
-            )
+            raise self._diverged(bad or ["a loss of another process"])
         rates = {phase.side: phase.rate() for phase in self.run.phases}
         for observer in self.observers:
             observer.on_losses(self.step, values, rates)
+
+    def _diverged(self, bad: Sequence[str]) -> DivergedError:
+        return DivergedError(
+            f"training has diverged: at step {self.step} {', '.join(bad[:4])} "
+            f"{'is' if len(bad) < 2 else 'are'} not finite. Nothing was saved since the last checkpoint; "
+            f"try a lower optimizer.lr, or training.precision bf16 or fp32 in place of fp16"
+        )
+
+    def _refuse_to_save_what_diverged(self) -> None:
+        """Checkpoints fall between the steps whose losses are read too, and nobody can go on from such weights."""
+        finite = {
+            name: torch.stack([parameter.isfinite().all() for parameter in network.module.parameters()]).all()
+            for name, network in self.run.networks.items()
+        }
+        bad = [f"a weight of {name}" for name, value in finite.items() if not value]
+        if bad:
+            raise self._diverged(bad)
 
     def _sample(self) -> None:
         if self._may_write and self.observers:
@@ -196,6 +209,7 @@ class Trainer:
         self.run.ranks.barrier()
 
     def _save(self, done: bool) -> None:
+        self._refuse_to_save_what_diverged()
         parts = {name: part.state_dict() for name, part in self.run.parts().items()}
         losses = {name: state for name, state in parts.items() if name.startswith("losses/")}
         per_rank = self.run.ranks.gather(losses)
