@@ -307,7 +307,8 @@ def test_a_variant_that_diverges_is_the_users_fault(place: Path, capsys: pytest.
     assert run(path) == 2
     err = capsys.readouterr().err
     assert "1 of 2 runs failed; the same command tries them again\n  optimizer.lr=1e+30/seed=0: training has div" in err
-    assert (out / "optimizer.lr=1e+30" / "seed=0.error.txt").read_text().startswith("training has diverged: at step 3")
+    told = (out / "optimizer.lr=1e+30" / "seed=0.error.txt").read_text()
+    assert told.startswith("training has diverged: at step 2 a weight of G_AB, ")
     assert csv_of(out)[1]["A-B kept/fake_B n"] == "1"
 
 
