@@ -10,12 +10,15 @@ from translate_core.loss import Loss, Tensors
 from translate_core.method import (
     DISCRIMINATORS,
     GENERATORS,
+    Choice,
     Direction,
     Method,
     Role,
     discriminator,
     generator,
+    head,
     tensor,
+    tensors,
 )
 from translate_core.metric import Metric
 from translate_core.observer import Observer, Result, RunInfo, Sample
@@ -27,6 +30,7 @@ from translate_core.translator import Translator
 __all__ = [
     "DISCRIMINATORS",
     "GENERATORS",
+    "Choice",
     "DataError",
     "Dataset",
     "Direction",
@@ -53,6 +57,8 @@ __all__ = [
     "UserError",
     "discriminator",
     "generator",
+    "head",
     "hookimpl",
     "tensor",
+    "tensors",
 ]

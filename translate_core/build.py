@@ -20,7 +20,7 @@ from translate_core.layout import to_channels_last
 from translate_core.loader import Sampling
 from translate_core.method import GENERATORS, Method, Role
 from translate_core.network import PRECISIONS, Calls, Network, Precision
-from translate_core.phase import Phase, Term
+from translate_core.phase import Phase, Term, WatchedSchedule
 from translate_core.randomness import seeded
 from translate_core.recipe import NetworkPlan, Plan
 from translate_core.wiring import Wiring, rehearse
@@ -57,6 +57,8 @@ class Run:
         parts.update({f"averages/{name}": average for name, average in self.averages.items()})
         for phase in self.phases:
             parts[f"optimizers/{phase.side}"] = phase.optimizer
+            if phase.schedule.asks:
+                parts[f"schedules/{phase.side}"] = phase.schedule
             if phase.scaler is not None:
                 parts[f"scalers/{phase.side}"] = phase.scaler
         parts.update({f"losses/{term.name}": term.loss for term in self.terms})
@@ -134,7 +136,7 @@ def build(
     terms = _terms(plan, device, precision)
     method = plan.method
     method.needed = wiring.needed
-    phases = tuple(_phase(plan, side, modules, roles, terms, length, epoch, device) for side in wiring.sides)
+    phases = tuple(_phase(plan, side, modules, roles, terms, length, epoch, device, ranks) for side in wiring.sides)
     return Run(
         plan, dataset, wiring, device, precision, ranks, sampling, method, calls, networks, pictured, averages, phases,
         terms, epoch, length,
@@ -150,7 +152,7 @@ def build_networks(
     modules: dict[str, nn.Module] = {}
     for name, item in plans.items():
         with seeded(training.seed, "init", name):
-            module: nn.Module = item.block(**item.role.given(channels))
+            module: nn.Module = item.block(**item.role.given(channels, modules))
             if item.init is not None:
                 with torch.no_grad():
                     item.init(network=module)
@@ -187,6 +189,7 @@ def _phase(
     length: int,
     epoch: int,
     device: torch.device,
+    ranks: Ranks,
 ) -> Phase:
     owners = [module for name, module in modules.items() if roles[name].side == side]
     if side == GENERATORS:
@@ -201,4 +204,4 @@ def _phase(
         schedule = plan.schedules[side](length=length, epoch=epoch)
     except ValueError as error:
         raise RecipeError(f"recipe {plan.path}", [Fault("schedule", str(error))]) from None
-    return Phase(side, terms, parameters, optimizer, schedule, scaler)
+    return Phase(side, terms, parameters, optimizer, WatchedSchedule(schedule, epoch, ranks), scaler)

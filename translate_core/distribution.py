@@ -43,6 +43,14 @@ class Ranks:
         for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a scalar over the ranks, on every rank."""
+        if self.count == 1:
+            return value
+        summed = value.clone()
+        dist.all_reduce(summed)
+        return summed / self.count
+
     def any(self, flag: bool) -> bool:
         """Whether any rank says so; every rank gets the same answer."""
         if self.count == 1:

@@ -76,6 +76,12 @@ class Network:
         """What the module returns, at least float32."""
         return self._call(self.module, args, kwargs)
 
+    def after_update(self) -> None:
+        """What the module wants done to its own weights after each update of its side, if anything; under no_grad."""
+        own = getattr(self.module, "after_update", None)
+        if own is not None:
+            own()
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +19,25 @@ from translate_core.schedule import Schedule
 
 
 @dataclass(frozen=True)
+class Ramp:
+    """A weight that changes linearly from `start` to `end` over that many optimizer steps, and then stays."""
+
+    start: float
+    end: float
+    steps: int
+
+    def at(self, step: int) -> float:
+        """step: optimizer steps that were done before."""
+        return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
+
+
+@dataclass(frozen=True)
 class Term:
     """A loss under its name in the recipe. weight: scales its generator side."""
 
     name: str
     loss: Loss
-    weight: float
+    weight: float | Ramp
 
     def compute(self, side: str, tensors: Method, calls: Calls) -> dict[str, Tensor]:
         """Its weighted parts for one side, by the name they are logged under; none where it does not play for it."""
@@ -33,12 +47,59 @@ class Term:
             isinstance(value, Tensor) and value.dim() == 0 for value in parts.values()
         ):
             raise UserError(f"must return named scalars, such as {{'rec_A': tensor(0.5)}}, not {_kind_of(parts)}")
-        weight = self.weight if side == GENERATORS else 1.0
+        if side != GENERATORS:
+            weight = 1.0
+        elif isinstance(self.weight, Ramp):
+            weight = self.weight.at(tensors.step)
+        else:
+            weight = self.weight
         return {f"{self.name}/{part}": value * weight for part, value in parts.items()}
 
     def total_name(self, side: str) -> str:
         """What the sum of its parts is logged as."""
         return self.name if side == GENERATORS else f"{self.name}/{side}"
+
+
+class WatchedSchedule:
+    """A schedule with the losses of the epoch under way, which are read once an epoch, and only if it asks for them.
+
+    asks: whether it does, and so has state that a checkpoint must keep.
+    """
+
+    def __init__(self, schedule: Schedule, epoch: int, ranks: Ranks) -> None:
+        self._schedule = schedule
+        self._epoch = epoch
+        self._ranks = ranks
+        self.asks = type(schedule).after_epoch is not Schedule.after_epoch
+        self._sum: Tensor | None = None
+
+    def factor(self, step: int) -> float:
+        """The schedule's."""
+        return self._schedule.factor(step)
+
+    def add(self, loss: Tensor) -> None:
+        """What a micro-batch minimises, detached."""
+        if self.asks:
+            self._sum = loss if self._sum is None else self._sum + loss
+
+    def after_update(self, step: int, count: int) -> None:
+        """After optimizer step `step`, counted from 0, of `count` micro-batches."""
+        if self.asks and (step + 1) % self._epoch == 0:
+            assert self._sum is not None
+            self._schedule.after_epoch(float(self._ranks.mean(self._sum)) / (count * self._epoch))
+            self._sum = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The schedule's state and the sum, which every rank may go on from."""
+        return {
+            "schedule": self._schedule.state_dict(),
+            "sum": None if self._sum is None else self._ranks.mean(self._sum),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them back."""
+        self._schedule.load_state_dict(state_dict["schedule"])
+        self._sum = state_dict["sum"]
 
 
 class Phase:
@@ -50,7 +111,7 @@ class Phase:
         terms: Sequence[Term],
         parameters: list[nn.Parameter],
         optimizer: torch.optim.Optimizer,
-        schedule: Schedule,
+        schedule: WatchedSchedule,
         scaler: GradScaler | None,
     ) -> None:
         self.side = side
@@ -60,6 +121,7 @@ class Phase:
         self.schedule = schedule
         self.scaler = scaler
         self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._micro_batches = 0
 
     def losses(self, tensors: Method, calls: Calls) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise, and every weighted loss by the name it is logged under, detached."""
@@ -72,7 +134,10 @@ class Phase:
                 totals.append(total)
                 logged[term.total_name(self.side)] = total.detach()
                 logged.update({name: value.detach() for name, value in parts.items()})
-        return torch.stack(totals).sum(), logged
+        total = torch.stack(totals).sum()
+        self._micro_batches += 1
+        self.schedule.add(total.detach())
+        return total, logged
 
     def backward(self, total: Tensor) -> None:
         """Adds the gradients of this side's parameters, and of no others."""
@@ -91,6 +156,8 @@ class Phase:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.after_update(step, self._micro_batches)
+        self._micro_batches = 0
 
     def rate(self) -> float:
         """The learning rate of the last update."""

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from translate_core import yaml12
 from translate_core.errors import Fault, RecipeError, UserError
 from translate_core.method import Method, Role
+from translate_core.phase import Ramp
 from translate_core.plugins import LoadedPlugins
 from translate_core.registry import Registration
 from translate_core.schedule import Length
@@ -91,7 +92,7 @@ class LossPlan:
     """A term of the game and what its generator side is multiplied by."""
 
     block: Block
-    weight: float
+    weight: float | Ramp
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("method", Method),
         Kind("generator", nn.Module, ("in_channels", "out_channels"), network=True),
         Kind("discriminator", nn.Module, ("in_channels",), network=True),
+        Kind("head", nn.Module, ("channels",), network=True),
         Kind("loss", Loss),
         Kind("dataset", Dataset),
         Kind("pool", Pool),
@@ -199,6 +200,10 @@ class Registrar:
         """A network that judges images; given `in_channels`."""
         self._add("discriminator", name, component)
 
+    def head(self, name: str, component: type[nn.Module]) -> None:
+        """A network on features at the taps of a generator; given `channels`, a number for each tap."""
+        self._add("head", name, component)
+
     def loss(self, name: str, component: type[Loss]) -> None:
         """A term of the game."""
         self._add("loss", name, component)
@@ -252,7 +257,9 @@ def _check_method(what: str, method: type[Method]) -> None:
         raise RegistrationError(f"{what}: its `order` must name each side of its `roles` once, and no other")
     tensors = [name for pairs in method.pairs.values() for pair in pairs.items() for name in pair]
     tensors += [name for judged in method.judges.values() for name in judged]
-    tensors += [name for item in method.directions.values() for name in (item.given, item.output, *item.show)]
+    for item in method.directions.values():
+        tensors += [item.given, item.output, *item.show, *item.always]
+        tensors += [name for choice in item.choices for name in (choice.drawn, choice.taken)]
     for word, used, known in (
         ("network", list(method.judges), list(roles)),
         ("tensor", tensors, method.tensor_names()),

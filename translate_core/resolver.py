@@ -7,8 +7,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import PositiveInt
+
 from translate_core.errors import Fault, RecipeError, did_you_mean, explain, in_order, nearest
+from translate_core.loss import Loss
 from translate_core.method import Method, Role, sides
+from translate_core.phase import Ramp
 from translate_core.plugins import LoadedPlugins, load_plugins
 from translate_core.recipe import (
     Block,
@@ -221,17 +225,34 @@ class _Resolver:
                 self.fault(
                     "losses", f"the name '{name}' must not contain '/' or '.': logs and dotted keys split names there"
                 )
-            weight = self._validated(_WEIGHT, value["weight"], f"{path}.weight") if "weight" in value else 1.0
+            weight = self._weight(value["weight"], f"{path}.weight") if "weight" in value else 1.0
             block = self._block("loss", value, path)
             if block is None or weight is None:
                 continue
-            record[name] = {"type": block.record["type"], "weight": weight, **block.record}
-            if weight > 0:
+            if weight not in (0, 1) and not _plays_for_generators(block):
+                self.fault(
+                    f"{path}.weight",
+                    f"scales the generators' side, which {block.registration.name} does not have: leave it out "
+                    f"(0 switches the loss off); its own options say how strong it is",
+                )
+            record[name] = {"type": block.record["type"], "weight": _written(weight), **block.record}
+            if weight != 0:
                 plans[name] = LossPlan(block, weight)
         if not plans and len(self.faults) == before:
             self.fault("losses", "is switched off, every one (weight 0 or null): a run needs at least one loss")
         self.record["losses"] = record
         return plans
+
+    def _weight(self, value: Any, path: str) -> float | Ramp | None:
+        """A number, or {from, to, steps}; None where it is neither."""
+        if not isinstance(value, Mapping):
+            weight: float | None = self._validated(_WEIGHT, value, path)
+            return weight
+        before = len(self.faults)
+        built, _ = self._options(_RAMP, value, path, "a changing weight")
+        if len(self.faults) > before:
+            return None
+        return Ramp(built["from"], built["to"], built["steps"]) if built["from"] or built["to"] else 0.0
 
     def _per_side(self, key: str, names: Sequence[str], *, required: bool) -> dict[str, Block]:
         value = self.data.get(key)
@@ -462,5 +483,20 @@ class _Resolver:
             return None
 
 
+def _written(weight: float | Ramp) -> Any:
+    """A weight as a recipe has it."""
+    return {"from": weight.start, "to": weight.end, "steps": weight.steps} if isinstance(weight, Ramp) else weight
+
+
+def _plays_for_generators(block: Block) -> bool:
+    component = block.registration.component
+    return not (isinstance(component, type) and getattr(component, "generator_loss", None) is Loss.generator_loss)
+
+
 _WEIGHT = Option("weight", Weight, 1.0, False, None, None)
+_RAMP = {
+    "from": Option("from", Weight, None, True, None, None),
+    "to": Option("to", Weight, None, True, None, None),
+    "steps": Option("steps", PositiveInt, None, True, None, None),
+}
 _PAIRS = Option("pairs", dict[str, str] | None, None, False, None, None)

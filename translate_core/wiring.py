@@ -107,11 +107,18 @@ class _Rehearsal:
         return not self.faults
 
     def _networks(self) -> dict[str, nn.Module]:
-        modules = {}
+        modules: dict[str, nn.Module] = {}
         for name, plan in self.plan.networks.items():
+            if plan.role.tapped and plan.role.tapped not in modules:
+                continue  # told already
+            try:
+                given = plan.role.given(self.dataset.channels, modules)
+            except UserError as error:
+                self.fault("method", f"network {name} {error}" if str(error).startswith("needs") else str(error))
+                continue
             try:
                 with torch.device("meta"):
-                    module = plan.block(**plan.role.given(self.dataset.channels))
+                    module = plan.block(**given)
             except Exception as error:  # whatever a component's constructor raises
                 self.fault(plan.path, f"{plan.block.registration.name} cannot be built as {name}: {explain(error)}")
                 continue
@@ -122,14 +129,14 @@ class _Rehearsal:
                         f"which {plan.block.registration.name} does not have",
                     )  # fmt: skip
             self._size_fits(plan, module)
-            self._watch(plan, module)
+            if plan.role.inputs:
+                self._watch(plan, module, given["in_channels"])
             modules[name] = module
         return modules
 
-    def _watch(self, plan: NetworkPlan, module: nn.Module) -> None:
+    def _watch(self, plan: NetworkPlan, module: nn.Module, expected: int) -> None:
         """Remembers a call with other channels than the network was built for: should it fail, this is why."""
         role = plan.role
-        expected = role.given(self.dataset.channels)["in_channels"]
 
         def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
             image = arguments[0] if arguments else None
@@ -259,7 +266,8 @@ class _Rehearsal:
             given = {direction.given: self._images(direction.source, 1)}
             for key in self._test_keys(direction):
                 given.setdefault(key, self._images(key.rpartition("_")[2], 1))
-            wanted = (direction.given, direction.output, *(item for item in direction.show if item in needed))
+            shown = [item for item in direction.show if item in needed]
+            wanted = dict.fromkeys((direction.given, direction.output, *direction.always, *shown))
             show[name] = tuple(item for item in wanted if self._computable(given, item))
             compared[name], asked = self._compared(direction, given)
             computable |= asked
