@@ -19,6 +19,8 @@ from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
 from translate_core.images import SUFFIXES, find_images, open_image
 from translate_core.translator import Translator
 
+Translate = Callable[[Image.Image], list[Image.Image]]
+
 _TELL_EVERY = 10.0
 """Seconds between lines about how far it has come, where there is no terminal."""
 
@@ -42,11 +44,33 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--direction", metavar="NAME", help="A-B, B-A … (default: the first that the run has)")
     made.add_argument(
+        "--choose",
+        action="append",
+        default=[],
+        metavar="NAME=IMAGE",
+        help="take what the run would draw, such as style, from an image: --choose style=boot.png",
+    )
+    made.add_argument(
+        "--samples",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="translate each image N times, with other draws, into DIR/sample-1, DIR/sample-2 …",
+    )
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other draws (default: 0)")
+    made.add_argument(
         "--checkpoint", metavar="STEP", help="a step (120), a name (step-120) or a file (default: the newest)"
     )
     made.add_argument("--device", choices=CHOICES, default="auto", help="where to compute (default: %(default)s)")
     made.add_argument("--trust", action="store_true", help="execute plugin files that came with somebody else's run")
     return made
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,15 +85,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _apply(options: argparse.Namespace) -> int:
     jobs = plan_jobs(options.inputs, options.out)
+    examples = _examples(options.choose)
     translator = Translator.load(options.run, checkpoint=options.checkpoint, device=options.device, trust=options.trust)
     direction = translator.direction(options.direction)
+    drawn = [name for name in translator.choices(direction) if name not in examples]
     several = options.direction is None and len(translator.directions) > 1
     tell(
         f"translating {len(jobs)} image{'s' if len(jobs) > 1 else ''} {direction} on {translator.device}, "
         f"with {options.run} after step {translator.step}"
         + (f" (it has {', '.join(translator.directions)}: choose with --direction)" if several else "")
+        + (f" ({' and '.join(drawn)} drawn: --choose {drawn[0]}=IMAGE takes it from an image)" if drawn else "")
     )
-    faults = _translate_all(translator, direction, jobs)
+
+    def translate(image: Image.Image) -> list[Image.Image]:
+        return [
+            translator.translate(image, direction, examples=examples, seed=options.seed + sample)
+            for sample in range(options.samples)
+        ]
+
+    faults = _translate_all(_checked(translate, direction) if options.samples > 1 else translate, options.out, jobs)
     if faults:
         tell(f"translate-apply: {len(faults)} of {len(jobs)} images could not be translated")
         for fault in faults:
@@ -77,6 +111,46 @@ def _apply(options: argparse.Namespace) -> int:
         return USER_FAULT
     tell(f"done: {options.out}")
     return OK
+
+
+def _examples(choose: Sequence[str]) -> dict[str, Image.Image]:
+    """The images named by `--choose`, decoded. Raises FaultsError with all that is wrong with them."""
+    examples: dict[str, Image.Image] = {}
+    faults = []
+    for text in choose:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            faults.append(Fault("--choose", f"'{text}' must be NAME=IMAGE, such as style=boot.png"))
+        elif name in examples:
+            faults.append(Fault("--choose", f"names two images for {name}"))
+        else:
+            try:
+                examples[name] = open_image(Path(path).read_bytes())
+            except UserError as error:
+                faults.append(Fault(f"--choose {name}", f"{path} {error}"))
+            except OSError as error:
+                faults.append(Fault(f"--choose {name}", f"{path} cannot be read: {error.strerror}"))
+    if faults:
+        raise FaultsError("what to choose", faults)
+    return examples
+
+
+class _NothingDrawnError(UserError):
+    """Several samples were asked for, and they are equal."""
+
+
+def _checked(translate: Translate, direction: str) -> Translate:
+    """Refuses to write the same image several times, of a run that draws nothing."""
+
+    def translate_and_compare(image: Image.Image) -> list[Image.Image]:
+        images = translate(image)
+        if images[0].tobytes() == images[1].tobytes():
+            raise _NothingDrawnError(
+                f"{direction} draws nothing, so that every sample is the same: leave --samples out"
+            )
+        return images
+
+    return translate_and_compare
 
 
 def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
@@ -129,19 +203,23 @@ def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
     return [Fault("--out", f"{own[0]} is an input, and would be overwritten: choose another folder")] if own else []
 
 
-def _translate_all(translator: Translator, direction: str, jobs: Mapping[Path, Path]) -> list[Fault]:
+def _translate_all(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:
     """Writes every image that can be translated; returns what is wrong with the others."""
     faults = []
     with _progress(len(jobs)) as advance:
         for target, source in jobs.items():
             try:
-                image = translator.translate(open_image(source.read_bytes()), direction)
+                images = translate(open_image(source.read_bytes()))
+            except _NothingDrawnError:
+                raise
             except UserError as error:
                 faults.append(Fault(str(source), str(error)))
             except OSError as error:
                 faults.append(Fault(str(source), f"cannot be read: {error.strerror}"))
             else:
-                _write(image, target)
+                for number, image in enumerate(images, 1):
+                    folder = out / f"sample-{number}" if len(images) > 1 else out
+                    _write(image, folder / target.relative_to(out))
             advance()
     return faults
 

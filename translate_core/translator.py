@@ -24,7 +24,7 @@ from translate_core.device import choose_device
 from translate_core.errors import UserError, did_you_mean
 from translate_core.fit import Fit, crop
 from translate_core.images import Channels, convert
-from translate_core.method import GENERATORS, Direction
+from translate_core.method import GENERATORS, Choice, Direction, Method
 from translate_core.network import PRECISIONS, Calls, Network
 from translate_core.plugins import hash_of
 from translate_core.randomness import Draws
@@ -36,12 +36,15 @@ _STEP = re.compile(r"(?:step-)?(\d+)(?:\.pt)?")
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
 _PIL_CHANNELS: Mapping[int, Channels] = {1: 1, 3: 3}
 
+Examples = Mapping[str, Image.Image | Tensor]
+"""By the name of a choice, the image that it is taken from."""
+
 
 class Translator:
     """The translations that a run has learnt: `Translator.load("runs/mine").translate(image)`.
 
     Networks are in evaluation mode, with the averaged weights where the run keeps them. An image is translated the same
-    way each time.
+    way each time, unless another seed is asked for.
 
     directions: the names of the translations, such as A-B; the first is the one where none is asked for.
     step: how many steps the weights were trained for.
@@ -101,42 +104,86 @@ class Translator:
         asked = "." if name is None else f" '{name}'{did_you_mean(name, self.directions)}"
         raise UserError(f"there is no direction{asked} The run has: {', '.join(self.directions) or 'none'}")
 
-    @overload
-    def translate(self, image: Image.Image, direction: str | None = None) -> Image.Image: ...
+    def choices(self, direction: str | None = None) -> tuple[str, ...]:
+        """What of a translation is drawn, and can be taken from an image instead: such as style; often nothing."""
+        return tuple(choice.name for choice in self._plan.method.directions[self.direction(direction)].choices)
 
     @overload
-    def translate(self, image: Tensor, direction: str | None = None) -> Tensor: ...
+    def translate(
+        self, image: Image.Image, direction: str | None = None, *, examples: Examples | None = None, seed: int = 0
+    ) -> Image.Image: ...
 
-    def translate(self, image: Image.Image | Tensor, direction: str | None = None) -> Image.Image | Tensor:
+    @overload
+    def translate(
+        self, image: Tensor, direction: str | None = None, *, examples: Examples | None = None, seed: int = 0
+    ) -> Tensor: ...
+
+    def translate(
+        self,
+        image: Image.Image | Tensor,
+        direction: str | None = None,
+        *,
+        examples: Examples | None = None,
+        seed: int = 0,
+    ) -> Image.Image | Tensor:
         """One image, or a batch, as the other domain has it; of the kind, the size and the dtype that it came with.
 
         image: a PIL image, turned upright as its EXIF data say, of any mode: what comes back is RGB, or L where the
             target domain is greyscale. Or a tensor (C, H, W) or (N, C, H, W) on any device, uint8 in 0 … 255 or
             floating point in [-1, 1].
         direction: one of `directions`; the first one for None.
+        examples: by name of a choice, the image that it is taken from, of the same kinds as `image`; what is not among
+            them is drawn.
+        seed: another seed gives other draws: another style, another dropout.
 
         Any size will do: what the networks cannot take is padded by reflection, and cropped afterwards.
 
-        Raises UserError for an unknown direction, an image that does not decode, a tensor of another shape, type or
-        range, and an image that the device has too little memory for.
+        Raises UserError for an unknown direction or choice, an image that does not decode, a tensor of another shape,
+        type or range, and an image that the device has too little memory for.
         """
-        chosen = self._plan.method.directions[self.direction(direction)]
+        name = self.direction(direction)
+        chosen = self._plan.method.directions[name]
+        decided = {
+            choice: self._on_device(self._planes(example, choice.domain, f"the example for {choice.name}"))
+            for choice, example in self._chosen(name, examples or {}).items()
+        }
         if isinstance(image, Image.Image):
-            return self._translate_picture(image, chosen)
+            self._pil_channels(chosen.target)
+        planes = self._planes(image, chosen.source, "the image")
+        output = self._compute(self._on_device(planes), chosen, decided, seed)
+        if planes.dtype == torch.uint8:
+            output = to_uint8(output)
+        output = (output if planes.dim() == 4 else output[0]).to(planes.device).to(planes.dtype)
         if isinstance(image, Tensor):
-            return self._translate_tensor(image.detach(), chosen)
-        raise UserError(f"only a PIL image or a tensor can be translated, not {type(image).__name__}")
+            return output
+        pixels = output.permute(1, 2, 0).numpy()
+        return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
 
-    def _translate_picture(self, image: Image.Image, direction: Direction) -> Image.Image:
-        source = self._pil_channels(direction.source)
-        self._pil_channels(direction.target)
+    def _chosen(self, direction: str, examples: Examples) -> dict[Choice, Image.Image | Tensor]:
+        choices = {choice.name: choice for choice in self._plan.method.directions[direction].choices}
+        for name in examples:
+            if name not in choices:
+                offers = f"It has: {', '.join(choices)}" if choices else "Nothing about it can be chosen"
+                raise UserError(f"{direction} has no choice '{name}'{did_you_mean(name, list(choices))} {offers}")
+        return {choices[name]: example for name, example in examples.items()}
+
+    def _planes(self, image: Image.Image | Tensor, domain: str, what: str) -> Tensor:
+        """(C, H, W) or (N, C, H, W), as it came. what: for messages."""
+        if isinstance(image, Tensor):
+            self._check(image.detach(), self._channels[domain])
+            return image.detach()
+        if not isinstance(image, Image.Image):
+            raise UserError(f"{what} must be a PIL image or a tensor, not {type(image).__name__}")
         try:
-            pixels = np.array(convert(image, source))
+            pixels = np.array(convert(image, self._pil_channels(domain)))
         except UserError as error:
-            raise UserError(f"the image {error}") from None
-        planes = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
-        output = self._translate_tensor(planes, direction).permute(1, 2, 0).numpy()
-        return Image.fromarray(output if output.shape[-1] == 3 else output[..., 0])
+            raise UserError(f"{what} {error}") from None
+        return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
+
+    def _on_device(self, planes: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1]."""
+        batch = to_unit_range(planes, self._dtype).to(self.device)
+        return batch if batch.dim() == 4 else batch[None]
 
     def _pil_channels(self, domain: str) -> Channels:
         channels = self._channels[domain]
@@ -145,14 +192,6 @@ class Translator:
                 f"images of domain {domain} have {channels} channels, which no PIL image has: translate tensors instead"
             )
         return _PIL_CHANNELS[channels]
-
-    def _translate_tensor(self, images: Tensor, direction: Direction) -> Tensor:
-        self._check(images, self._channels[direction.source])
-        batch = to_unit_range(images, self._dtype).to(self.device)
-        output = self._compute(batch if batch.dim() == 4 else batch[None], direction)
-        if images.dtype == torch.uint8:
-            output = to_uint8(output)
-        return (output if images.dim() == 4 else output[0]).to(images.device).to(images.dtype)
 
     @staticmethod
     def _check(images: Tensor, channels: int) -> None:
@@ -169,18 +208,25 @@ class Translator:
                 f"pass uint8, or x / 127.5 - 1 of what is in 0 … 255"
             )
 
+    def _batch(self, given: Mapping[str, Tensor], draws: Draws) -> Method:
+        return self._plan.method.tensors(given, self._networks, self._calls, draws, grad=False)
+
     @torch.no_grad()
-    def _compute(self, images: Tensor, direction: Direction) -> Tensor:
+    def _compute(self, images: Tensor, direction: Direction, examples: Mapping[Choice, Tensor], seed: int) -> Tensor:
         """images: (N, C, H, W) in [-1, 1], on the device. The output, of the same height and width."""
         height, width = images.shape[-2:]
-        draws = Draws(self._plan.training.seed, 0, 0, 0, "translate")
+        draws = Draws(self._plan.training.seed, 0, seed, 0, "translate")
         with (
             torch.random.fork_rng([self.device] if self.device.type == "cuda" else []),
             _told(self.device, f"an image of {width}×{height}"),
         ):
             draws.reseed_ambient(self.device, direction.given)
             given = {direction.given: self._fit.pad(images)}
-            batch = self._plan.method.tensors(given, self._networks, self._calls, draws, grad=False)
+            for choice, example in examples.items():
+                like = self._batch({f"real_{choice.domain}": self._fit.pad(example)}, draws)
+                found = like[choice.taken]
+                given[choice.drawn] = found.expand(len(images), *found.shape[1:]) if len(found) == 1 else found
+            batch = self._batch(given, draws)
             output = crop(batch[direction.output], height, width)
         if output.shape[-2:] != images.shape[-2:]:
             raise UserError(

@@ -290,7 +290,7 @@ class TestTensors:
 
     def test_anything_else_is_told(self, translator: Translator) -> None:
         path: Any = "horse.jpg"
-        assert message(lambda: translator.translate(path)) == "only a PIL image or a tensor can be translated, not str"
+        assert message(lambda: translator.translate(path)) == "the image must be a PIL image or a tensor, not str"
 
 
 class TestChoosing:
