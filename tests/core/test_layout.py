@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,10 +11,12 @@ from torch import Tensor, nn
 from translate_core.layout import to_channels_last
 from translate_core.plugins import load_plugins
 
-NORMED = {
+NORMED: dict[str, dict[str, Any]] = {
     "resnet": {"blocks": 2, "width": 4},
+    "resnet antialiased": {"blocks": 1, "width": 4, "antialias": True},
     "unet": {"downs": 3, "width": 4},
     "patchgan": {"layers": 2, "width": 4},
+    "patchgan antialiased": {"layers": 2, "width": 4, "antialias": True},
     "pixelgan": {"width": 4},
 }
 
@@ -28,11 +32,12 @@ def gradients(network: nn.Module, images: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("name", NORMED)
 def test_gradients_do_not_depend_on_the_layout(name: str, count: int) -> None:
     registry = load_plugins().registry
-    kind = "generator" if registry.find("generator", name) else "discriminator"
+    component, options = name.partition(" ")[0], NORMED[name]
+    kind = "generator" if registry.find("generator", component) else "discriminator"
     given = {"in_channels": 3, "out_channels": 3} if kind == "generator" else {"in_channels": 3}
     torch.manual_seed(0)
-    plain = registry.get(kind, name).component(**given, **NORMED[name]).double()
-    last = registry.get(kind, name).component(**given, **NORMED[name]).double()
+    plain = registry.get(kind, component).component(**given, **options).double()
+    last = registry.get(kind, component).component(**given, **options).double()
     last.load_state_dict(plain.state_dict())
     to_channels_last(last)
     images = torch.randn(count, 3, 32, 32, dtype=torch.float64)

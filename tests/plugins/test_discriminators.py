@@ -42,6 +42,7 @@ VARIANTS: dict[str, Callable[[], nn.Module]] = {
         for padding in PADDINGS
         for output in OUTPUTS
     },
+    **{f"patchgan antialias norm={norm}": partial(PatchGAN, 3, width=4, norm=norm, antialias=True) for norm in NORMS},
     **{f"patchgan layers={layers}": partial(PatchGAN, 3, layers=layers, width=2) for layers in (1, 4, 5)},
     **{f"pixelgan norm={norm}": partial(PixelGAN, 3, width=4, norm=norm) for norm in NORMS},
 }
@@ -101,9 +102,15 @@ def test_every_option_builds_and_reaches_every_parameter(name: str) -> None:
             assert parameter.grad.abs().sum() > 0, key
 
 
-@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
-def test_patch_is_as_wide_as_in_print(layers: int, field: int) -> None:
-    network = PatchGAN(1, layers=layers, width=1, norm="none").double()
+@pytest.mark.parametrize(
+    ("layers", "antialias", "field"),
+    [
+        *((layers, False, field) for layers, field in enumerate((16, 34, 70, 142, 286), start=1)),
+        *((layers, True, field) for layers, field in enumerate((18, 40, 84, 172, 348), start=1)),
+    ],
+)
+def test_patch_is_as_wide_as_in_print(layers: int, antialias: bool, field: int) -> None:
+    network = PatchGAN(1, layers=layers, width=1, norm="none", antialias=antialias).double()
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.1)  # of one sign, so that nothing cancels
     side = 2 ** (layers + 2) * 6
@@ -120,9 +127,10 @@ def test_patch_is_as_wide_as_in_print(layers: int, field: int) -> None:
     assert len(seen) == field**2
 
 
+@pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
-def test_output_sides_follow_from_input_sides(layers: int) -> None:
-    network = PatchGAN(3, layers=layers, width=1)
+def test_output_sides_follow_from_input_sides(layers: int, antialias: bool) -> None:
+    network = PatchGAN(3, layers=layers, width=1, antialias=antialias)
     smallest = 3 * 2**layers
     for height, width in ((smallest, smallest), (smallest + 5, 2 * smallest + 1)):
         expected = (1, 1, height // 2**layers - 2, width // 2**layers - 2)

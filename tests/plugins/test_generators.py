@@ -45,6 +45,11 @@ VARIANTS: dict[str, Callable[[], ResNet | UNet]] = {
     },
     **{f"resnet downs={downs}": partial(ResNet, 3, 3, blocks=1, width=2, downs=downs) for downs in (1, 3)},
     "resnet dropout": partial(ResNet, 3, 3, blocks=2, width=4, dropout=0.3),
+    **{
+        f"resnet antialias norm={norm}": partial(ResNet, 3, 2, blocks=1, width=4, norm=norm, antialias=True)
+        for norm in NORMS
+    },
+    "resnet antialias bare": partial(ResNet, 3, 3, blocks=1, width=4, norm="none", padding="zero", antialias=True),
     "resnet bare": partial(ResNet, 3, 3, blocks=1, width=4, norm="none", padding="zero"),
     **{f"unet norm={norm}": partial(UNet, 3, 2, downs=3, width=4, norm=norm) for norm in NORMS},
     **{f"unet downs={downs}": partial(UNet, 1, 3, downs=downs, width=2) for downs in (2, 5, 6)},

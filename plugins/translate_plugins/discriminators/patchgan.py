@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from translate_plugins.norms import Norm, conv_bias, norm_layer
+from translate_plugins.sampling import BlurDown
 
 
 class PatchGAN(nn.Module):
@@ -19,9 +20,9 @@ class PatchGAN(nn.Module):
     are 1, 2, 4, 8, 8, … times `width`. Convolutions have a bias with norm instance only; the first and the last have
     one always.
 
-    A patch is 16, 34, 70, 142, 286 pixels wide for 1 … 5 `layers`. Takes (N, in_channels, H, W) of any sides from
-    3 · 2^layers up, returns (N, 1, H', W') with H' = floor(H / 2^layers) - 2: 30×30 for 256×256 and 3 layers. Smaller
-    sides raise torch's RuntimeError.
+    A patch is 16, 34, 70, 142, 286 pixels wide for 1 … 5 `layers`, with `antialias` 18, 40, 84, 172, 348. Takes
+    (N, in_channels, H, W) of any sides from 3 · 2^layers up, returns (N, 1, H', W') with
+    H' = floor(H / 2^layers) - 2: 30×30 for 256×256 and 3 layers. Smaller sides raise torch's RuntimeError.
 
     Args:
         in_channels: channels of the images it judges.
@@ -31,6 +32,8 @@ class PatchGAN(nn.Module):
         padding: of every convolution; the authors' is zero.
         output: logits, or sigmoid for probabilities, which a mean squared error takes and a cross-entropy on logits
             must not be given.
+        antialias: make the convolutions of stride 2 of stride 1, and halve by a blur after their activation (Zhang,
+            ICML 2019), as the discriminator of CUT does (Park et al., ECCV 2020), whose weights it then loads.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class PatchGAN(nn.Module):
         norm: Norm = "instance",
         padding: Literal["zero", "reflect", "replicate"] = "zero",
         output: Literal["logits", "sigmoid"] = "logits",
+        antialias: bool = False,
     ) -> None:
         super().__init__()
         mode: Literal["zeros", "reflect", "replicate"] = "zeros" if padding == "zero" else padding
@@ -49,14 +53,15 @@ class PatchGAN(nn.Module):
         def conv(inputs: int, outputs: int, stride: int, bias: bool) -> nn.Conv2d:
             return nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, padding_mode=mode, bias=bias)
 
-        stages: list[nn.Module] = [conv(in_channels, width, stride=2, bias=True), nn.LeakyReLU(0.2, inplace=True)]
-        channels = width
-        for layer in range(1, layers + 1):
-            wider = width * min(2**layer, 8)
+        stages: list[nn.Module] = []
+        channels = in_channels
+        for layer in range(layers + 1):
+            wider, halves = width * min(2**layer, 8), layer < layers
             stages += [
-                conv(channels, wider, stride=2 if layer < layers else 1, bias=conv_bias(norm)),
-                norm_layer(norm, wider),
+                conv(channels, wider, stride=2 if halves and not antialias else 1, bias=layer == 0 or conv_bias(norm)),
+                *([norm_layer(norm, wider)] if layer > 0 else []),
                 nn.LeakyReLU(0.2, inplace=True),
+                *([BlurDown(wider)] if halves and antialias else []),
             ]
             channels = wider
         stages += [conv(channels, 1, stride=1, bias=True)]

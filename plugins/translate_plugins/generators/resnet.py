@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from translate_core import UserError
+from translate_plugins.generators.taps import tap
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 from translate_plugins.padding import PADS, Padding
+from translate_plugins.sampling import BlurDown, BlurUp
 
 
 class ResidualBlock(nn.Module):
@@ -41,7 +45,10 @@ class ResNet(nn.Module):
     7.2, after Johnson et al., ECCV 2016); with `upsample: transposed` it loads the published weights. The halvings are
     3×3 convolutions of stride 2, zero-padded whatever `padding` says. Every convolution but the last is followed by a
     norm and, outside the end of a block, a ReLU. Convolutions have a bias with norm instance only; the last has one
-    always.
+    always. With `antialias` it is the generator of CUT and FastCUT (Park et al., ECCV 2020), in their layout.
+
+    Its taps: `image`, the padded input; `down1`, `down2` …, what the convolution of that halving computes, before its
+    norm; `block1`, `block2` …, after that residual block. CUT's five are image, down1, down2, block1 and block5.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
     (N, out_channels, H, W) in [-1, 1]. Other sides raise torch's RuntimeError, or come back at another size.
@@ -58,10 +65,15 @@ class ResNet(nn.Module):
         padding: of the 7×7 convolutions, the blocks and the convolutions of `upsample: resize_conv`.
         upsample: transposed is a 3×3 transposed convolution of stride 2; resize_conv is nearest-neighbour doubling and
             a 3×3 convolution, which draws no checkerboards (Odena et al., Distill 2016).
+        antialias: halve by a convolution of stride 1 and a blur, double by a blur and a convolution of stride 1, both
+            3×3 and zero-padded (Zhang, ICML 2019): a small shift of the image then changes little else. The blur is the
+            doubling, so `upsample` must be left out.
     """
 
     multiple: int
     smallest: int
+    taps: Mapping[str, int]
+    """The names of the maps that `features` returns, and their channels."""
 
     def __init__(
         self,
@@ -75,8 +87,14 @@ class ResNet(nn.Module):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         padding: Padding = "reflect",
         upsample: Literal["transposed", "resize_conv"] = "transposed",
+        antialias: bool = False,
     ) -> None:
         super().__init__()
+        if antialias and upsample != "transposed":
+            raise UserError(
+                f"cannot have both antialias: true and upsample: {upsample}, for antialias doubles by a blur: "
+                f"leave one of them out"
+            )
         self.multiple = 2**downs
         # A 1×1 map in the blocks has nothing to reflect, and nothing to normalise over.
         needs_neighbours = padding == "reflect" or norm != "none"
@@ -89,17 +107,28 @@ class ResNet(nn.Module):
 
         def double(channels: int) -> list[nn.Module]:
             half = channels // 2
+            if antialias:
+                return [BlurUp(channels), nn.Conv2d(channels, half, 3, padding=1, bias=bias)]
             if upsample == "transposed":
                 return [nn.ConvTranspose2d(channels, half, 3, stride=2, padding=1, output_padding=1, bias=bias)]
             return [nn.Upsample(scale_factor=2, mode="nearest"), pad(1), nn.Conv2d(channels, half, 3, bias=bias)]
 
         layers = [pad(3), nn.Conv2d(in_channels, width, kernel_size=7, bias=bias), *norm_relu(width)]
         channels = width
-        for _ in range(downs):
-            layers += [nn.Conv2d(channels, 2 * channels, kernel_size=3, stride=2, padding=1, bias=bias)]
+        self._places = {"image": 0}
+        self.taps = taps = {"image": in_channels}
+        for down in range(1, downs + 1):
+            self._places[f"down{down}"] = len(layers)
+            stride = 1 if antialias else 2
+            layers += [nn.Conv2d(channels, 2 * channels, kernel_size=3, stride=stride, padding=1, bias=bias)]
             channels *= 2
+            taps[f"down{down}"] = channels
             layers += norm_relu(channels)
-        layers += [ResidualBlock(channels, norm, dropout, padding) for _ in range(blocks)]
+            layers += [BlurDown(channels)] if antialias else []
+        for block in range(1, blocks + 1):
+            self._places[f"block{block}"] = len(layers)
+            taps[f"block{block}"] = channels
+            layers += [ResidualBlock(channels, norm, dropout, padding)]
         for _ in range(downs):
             layers += double(channels)
             channels //= 2
@@ -112,3 +141,10 @@ class ResNet(nn.Module):
         """x: (N, in_channels, H, W). Returns (N, out_channels, H, W) in [-1, 1]."""
         y: Tensor = self.model(x)
         return y
+
+    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+        """x: (N, in_channels, H, W). Returns the maps at those taps, in that order, computing no deeper than needed.
+
+        Raises UserError for a tap that is not among `taps` of the network.
+        """
+        return tap(self.model, self._places, x, taps)

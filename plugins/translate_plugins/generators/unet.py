@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from translate_plugins.generators.taps import check_taps
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 
 
@@ -68,6 +71,8 @@ class UNet(nn.Module):
     Every convolution is normed but the first, the innermost halving and the last. Channels are 1, 2, 4, 8, 8, …
     times `width`. Convolutions have a bias with norm instance only; the last has one always.
 
+    Its taps: `image`, the input; `down1`, `down2` …, what the convolution of that halving computes, before its norm.
+
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple`; returns (N, out_channels, H, W) in
     [-1, 1]. Other sides raise torch's RuntimeError.
 
@@ -83,6 +88,8 @@ class UNet(nn.Module):
 
     multiple: int
     smallest: int
+    taps: Mapping[str, int]
+    """The names of the maps that `features` returns, and their channels."""
 
     def __init__(
         self,
@@ -97,6 +104,7 @@ class UNet(nn.Module):
         super().__init__()
         self.multiple = self.smallest = 2**downs
         widths = [width * min(2**level, 8) for level in range(downs)]
+        self.taps = {"image": in_channels, **{f"down{down}": channels for down, channels in enumerate(widths, start=1)}}
         inner = Level(widths[-2], widths[-1], None, norm, dropout=0.0)
         for level in reversed(range(1, downs - 1)):
             inner = Level(widths[level - 1], widths[level], inner, norm, dropout if level >= 4 else 0.0)
@@ -106,3 +114,28 @@ class UNet(nn.Module):
         """x: (N, in_channels, H, W). Returns (N, out_channels, H, W) in [-1, 1]."""
         y: Tensor = self.model(x)
         return y
+
+    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+        """x: (N, in_channels, H, W). Returns the maps at those taps, in that order, computing no deeper than needed.
+
+        Raises UserError for a tap that is not among `taps` of the network.
+        """
+        check_taps(taps, self.taps)
+        names = tuple(self.taps)
+        deepest = max((names.index(name) for name in taps), default=0)
+        found = {"image": x}
+        for name, (convolution, norm) in zip(names[1 : deepest + 1], self._halvings(), strict=False):
+            x = found[name] = convolution(x)
+            if name != names[deepest]:
+                # Not in place, as the levels do it: that would change the map that was just found.
+                x = F.leaky_relu(x if norm is None else norm(x), 0.2)
+        return [found[name] for name in taps]
+
+    def _halvings(self) -> Iterator[tuple[nn.Module, nn.Module | None]]:
+        """The convolution of each halving, outermost first, and the norm after it."""
+        yield self.model.model[0], None
+        level = self.model.model[1]
+        while isinstance(level, Level):
+            _, convolution, norm, deeper, *_ = level.model
+            yield convolution, norm
+            level = deeper

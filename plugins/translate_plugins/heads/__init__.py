@@ -1,0 +1,1 @@
+"""Heads: networks on features at the taps of a generator."""

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from translate_core import UserError
+from translate_plugins.generators.resnet import ResidualBlock, ResNet
+from translate_plugins.generators.unet import Level, UNet
+
+NORMS: tuple[Any, ...] = ("instance", "batch", "none")
+
+NETWORKS: dict[str, Callable[[], ResNet | UNet]] = {
+    **{f"resnet norm={norm}": partial(ResNet, 3, 2, blocks=2, width=4, norm=norm) for norm in NORMS},
+    **{
+        f"antialiased resnet norm={norm}": partial(ResNet, 3, 2, blocks=2, width=4, norm=norm, antialias=True)
+        for norm in NORMS
+    },
+    "resnet downs=3": partial(ResNet, 1, 1, blocks=1, width=2, downs=3, padding="zero", upsample="resize_conv"),
+    **{f"unet norm={norm}": partial(UNet, 3, 2, downs=4, width=4, norm=norm) for norm in NORMS},
+    "unet downs=2": partial(UNet, 1, 3, downs=2, width=2),
+}
+
+
+def again(network: ResNet | UNet, images: Tensor) -> dict[str, Tensor]:
+    """Every tap, by a walk over the layers that computes nothing in place; the names counted anew."""
+    found: dict[str, Tensor] = {}
+    if isinstance(network, UNet):
+        found["image"] = x = images
+        first = network.model.model[0]
+        levels = [module for module in network.modules() if isinstance(module, Level)]
+        convolutions = [first, *(level.model[1] for level in levels)]
+        # The innermost level has no norm, and a ReLU in its place.
+        norms = [nn.Identity(), *(level.model[2] for level in levels[:-1]), nn.Identity()]
+        for number, (convolution, norm) in enumerate(zip(convolutions, norms, strict=True), start=1):
+            found[f"down{number}"] = convolution(x)
+            x = norm(found[f"down{number}"])
+            x = torch.where(x > 0, x, 0.2 * x)
+        return found
+    x = images
+    downs = blocks = 0
+    for index, layer in enumerate(network.model):
+        x = x.clamp(min=0) if isinstance(layer, nn.ReLU) else layer(x)
+        if index == 0:
+            found["image"] = x
+        elif isinstance(layer, ResidualBlock):
+            blocks += 1
+            found[f"block{blocks}"] = x
+        elif isinstance(layer, nn.Conv2d) and index > 1 and blocks == 0:
+            downs += 1
+            found[f"down{downs}"] = x
+    return found
+
+
+def images_for(network: ResNet | UNet) -> Tensor:
+    images: Tensor = torch.randn(2, network.taps["image"], 2 * network.smallest, 3 * network.smallest).double()
+    return images
+
+
+def build(name: str) -> ResNet | UNet:
+    torch.manual_seed(0)
+    return NETWORKS[name]().double()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_tap_has_its_map_and_its_channels(name: str) -> None:
+    network = build(name)
+    images = images_for(network)
+    expected = again(network, images)
+    assert list(expected) == list(network.taps)
+    names = tuple(network.taps)
+    for asked in (names, names[::-1], (names[-1], names[0]), (names[1], names[1]), ()):
+        found = network.features(images, asked)
+        assert len(found) == len(asked)
+        for tap, value in zip(asked, found, strict=True):
+            torch.testing.assert_close(value, expected[tap], rtol=0, atol=1e-12, msg=f"{tap} of {asked}")
+            assert value.shape[1] == network.taps[tap]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_are_those_of_the_map_that_came_back(name: str) -> None:
+    network = build(name)
+    images = images_for(network).requires_grad_()
+    names = tuple(network.taps)
+
+    def gradients(maps: list[Tensor]) -> list[Tensor | None]:
+        total = torch.stack([(value.sin() * (place + 1)).sum() for place, value in enumerate(maps)]).sum()
+        return list(torch.autograd.grad(total, [images, *network.parameters()], allow_unused=True))
+
+    expected = gradients([again(network, images)[tap] for tap in names])
+    found = gradients(network.features(images, names))
+    assert any(value is None for value in found), "what lies deeper than the last tap gets no gradient"
+    for left, right in zip(expected, found, strict=True):
+        assert (left is None) == (right is None)
+        if left is not None and right is not None:
+            torch.testing.assert_close(right, left, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_deeper_than_the_last_tap_is_computed(name: str) -> None:
+    network = build(name)
+    images = images_for(network)
+    called: list[nn.Module] = []
+    weighted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    for module in weighted:
+        module.register_forward_hook(lambda module, _, __: called.append(module))
+    counts = {}
+    for tap in network.taps:
+        called.clear()
+        network.features(images, (tap,))
+        assert len(set(called)) == len(called), "a layer was called twice"
+        counts[tap] = len(called)
+    first = 0 if isinstance(network, UNet) else 1
+    expected = {"image": 0}
+    for tap in list(network.taps)[1:]:
+        first += 2 if tap.startswith("block") else 1
+        expected[tap] = first
+    assert counts == expected
+    called.clear()
+    network.features(images, ())
+    assert not called
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_unknown_tap_is_named_with_the_nearest(name: str) -> None:
+    network = build(name)
+    with pytest.raises(UserError) as caught:
+        network.features(images_for(network), ("image", "Down1", "down2"))
+    assert str(caught.value) == (
+        f"the generator has no tap 'Down1', did you mean 'down1'? It has: {', '.join(network.taps)}"
+    )
+    with pytest.raises(UserError, match=r"no tap 'encoder'\. It has: image"):
+        network.features(images_for(network), ("encoder",))
+
+
+def test_the_taps_of_cut() -> None:
+    with torch.device("meta"):
+        network = ResNet(3, 3, antialias=True)
+    taps = ("image", "down1", "down2", "block1", "block5")
+    assert tuple(network.taps[tap] for tap in taps) == (3, 128, 256, 256, 256)
+    maps = network.features(torch.empty(1, 3, 256, 256, device="meta"), taps)
+    assert [tuple(value.shape[1:]) for value in maps] == [
+        (3, 262, 262), (128, 256, 256), (256, 128, 128), (256, 64, 64), (256, 64, 64),
+    ]  # fmt: skip
+    assert list(UNet(1, 1, downs=3, width=2).taps.items()) == [("image", 1), ("down1", 2), ("down2", 4), ("down3", 8)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_taps_leave_the_translation_and_the_image_alone(name: str) -> None:
+    network = build(name).eval()
+    images = images_for(network)
+    before = images.clone()
+    with torch.no_grad():
+        translation = network(images)
+        maps = network.features(images, tuple(network.taps))
+        kept = [value.clone() for value in maps]
+        assert torch.equal(network(images), translation)
+    assert torch.equal(images, before)
+    assert all(torch.equal(value, copy) for value, copy in zip(maps, kept, strict=True))
