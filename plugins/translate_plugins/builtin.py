@@ -10,6 +10,7 @@ from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
+from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
 from translate_plugins.losses.adversarial import BCE, LSGAN
 from translate_plugins.losses.reconstruction import Cycle, Identity
@@ -37,6 +38,7 @@ def register(registry: Registrar) -> None:
     registry.generator("unet", UNet)
     registry.discriminator("patchgan", PatchGAN)
     registry.discriminator("pixelgan", PixelGAN)
+    registry.head("mlp", MLP)
     registry.loss("lsgan", LSGAN)
     registry.loss("bce", BCE)
     registry.loss("cycle", Cycle)
