@@ -14,7 +14,12 @@ from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
 from translate_plugins.losses.adversarial import BCE, LSGAN
 from translate_plugins.losses.reconstruction import Cycle, Identity
+from translate_plugins.methods.cut import CUT
 from translate_plugins.methods.cyclegan import CycleGAN
+from translate_plugins.methods.gan import GAN
+from translate_plugins.methods.munit import MUNIT
+from translate_plugins.methods.pix2pix import Pix2Pix
+from translate_plugins.methods.ugatit import UGATIT
 from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
 from translate_plugins.observers.metrics_log import MetricsLog
@@ -34,6 +39,11 @@ from translate_plugins.schedules.step import Step
 def register(registry: Registrar) -> None:
     """Everything that this package offers."""
     registry.method("cyclegan", CycleGAN)
+    registry.method("pix2pix", Pix2Pix)
+    registry.method("cut", CUT)
+    registry.method("munit", MUNIT)
+    registry.method("ugatit", UGATIT)
+    registry.method("gan", GAN)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
     registry.discriminator("patchgan", PatchGAN)

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from translate_core.observer import Sample
 
-WORDS = {"real": "real", "fake": "fake", "rec": "reconstructed", "idt": "identity", "truth": "truth"}
+WORDS = {
+    "real": "real",
+    "fake": "fake",
+    "rec": "reconstructed",
+    "idt": "identity",
+    "truth": "truth",
+    "other": "another draw",
+    "attention": "attention",
+}
 """What a tensor is, by the part of its name before `_`. Any other is headed by its name alone."""
 
 # Sides in pixels of what is drawn: smaller pictures are enlarged, larger ones reduced, all of a grid alike.

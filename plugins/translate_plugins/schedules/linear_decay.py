@@ -19,16 +19,20 @@ class LinearDecay(Schedule):
         length: steps of the whole run.
         epoch: steps in an epoch.
         constant: how long the learning rate stays as it is.
+        reach_zero: divide by total - n, so that the last unit itself runs at zero (U-GAT-IT).
     """
 
-    def __init__(self, length: int, epoch: int, *, constant: Length = _HUNDRED_EPOCHS) -> None:
+    def __init__(
+        self, length: int, epoch: int, *, constant: Length = _HUNDRED_EPOCHS, reach_zero: bool = False
+    ) -> None:
         self._unit = epoch if constant.unit == "epochs" else 1
         self._constant = constant.count
         self._total = -(-length // self._unit)
+        self._beyond = 0 if reach_zero else 1
 
     def factor(self, step: int) -> float:
-        """step: 0 for the first optimizer step. Returns a factor greater than 0, at most 1."""
+        """step: 0 for the first optimizer step. Returns a factor from 0 to 1."""
         t = min(step // self._unit + 1, self._total)
         if t <= self._constant:
             return 1.0
-        return 1.0 - (t - self._constant) / (self._total - self._constant + 1)
+        return 1.0 - (t - self._constant) / (self._total - self._constant + self._beyond)

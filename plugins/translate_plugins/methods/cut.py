@@ -1,0 +1,105 @@
+"""CUT: Park, Efros, Zhang and Zhu, Contrastive Learning for Unpaired Image-to-Image Translation, ECCV 2020,
+arXiv 2007.15651."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from translate_core import DISCRIMINATORS, GENERATORS, Direction, Method, discriminator, generator, head, tensor
+
+
+class CUT(Method):
+    """CUT and FastCUT: one generator whose output must resemble its input patch by patch; unpaired images.
+
+    Networks are named as in the paper; H are the two-layer projection heads. A patch of the translation, seen by the
+    first half of the generator and by its head, is the query `z_fake_B`; the patch of the input at the same place is its
+    key `z_real_A`. `z_idt_B` and `z_real_B` are those of what the generator makes of a target image, and of that image.
+    The discriminator is updated first. Input and target images go through the generator in one batch.
+
+    Args:
+        taps: where the generator is tapped, of the taps that it declares. The paper's: its padded input, the two
+            halvings, and the first and the fifth residual block.
+        patches: places an image at each tap, drawn anew for each tap, pair and step; fewer where a map is smaller.
+        flip_equivariance: in half of the training batches the generator's input is mirrored, and the features of its
+            output are mirrored back before they are compared (FastCUT).
+    """
+
+    roles = (generator("G", "A", "B", methods=("features",)), discriminator("D", "B"), head("H", "G", ()))
+    order = (DISCRIMINATORS, GENERATORS)
+    pairs = {"nce": {"z_fake_B": "z_real_A", "z_idt_B": "z_real_B"}}
+    judges = {"D": ("real_B", "fake_B")}
+    directions = {"A-B": Direction("A", "B")}
+
+    def __init__(
+        self,
+        *,
+        taps: tuple[str, ...] = ("image", "down1", "down2", "block1", "block5"),
+        patches: PositiveInt = 256,
+        flip_equivariance: bool = False,
+    ) -> None:
+        self.roles = (*type(self).roles[:2], head("H", "G", taps))
+        self.taps = taps
+        self.patches = patches
+        self.flip_equivariance = flip_equivariance
+
+    @tensor
+    def fake_B(self) -> Tensor:
+        """G(x), section 3."""
+        return self.both[0] if self._translates_both() else self.G(self._input(self.real_A))
+
+    @tensor
+    def idt_B(self) -> Tensor:
+        """G(y), section 3, final objective."""
+        return self.both[1] if self._translates_both() else self.G(self._input(self.real_B))
+
+    @tensor
+    def both(self) -> list[Tensor]:
+        """G(x) and G(y), in one pass over the two along the batch."""
+        return list(self.G(self._input(torch.cat((self.real_A, self.real_B)))).chunk(2))
+
+    @tensor
+    def z_fake_B(self) -> list[Tensor]:
+        """z = H(G_enc(G(x))), section 3: for each tap, the queries (N, places, width)."""
+        return self._embedded(self.fake_B, "A", mirrored=self._mirrors())
+
+    @tensor
+    def z_real_A(self) -> list[Tensor]:
+        """z̃ = H(G_enc(x)), section 3: the keys, through which no gradient flows."""
+        with torch.no_grad():
+            return self._embedded(self.real_A, "A", mirrored=False)
+
+    @tensor
+    def z_idt_B(self) -> list[Tensor]:
+        """H(G_enc(G(y))), section 3, final objective: the queries of the identity loss."""
+        return self._embedded(self.idt_B, "B", mirrored=self._mirrors())
+
+    @tensor
+    def z_real_B(self) -> list[Tensor]:
+        """H(G_enc(y)), section 3, final objective: its keys."""
+        with torch.no_grad():
+            return self._embedded(self.real_B, "B", mirrored=False)
+
+    def _embedded(self, images: Tensor, pair: str, *, mirrored: bool) -> list[Tensor]:
+        """Features of the images at places that depend on the pair alone, through the heads."""
+        features = self.G.features(images, self.taps)
+        if mirrored:
+            features = [feature.flip(-1) for feature in features]
+        places = [
+            self.permutation(feature[0, 0].numel(), feature, "places", pair, tap)[: self.patches]
+            for tap, feature in zip(self.taps, features, strict=True)
+        ]
+        return self.H(features, places)
+
+    def _translates_both(self) -> bool:
+        return "idt_B" in self.needed and self.has("real_A", "real_B")
+
+    def _mirrors(self) -> bool:
+        """Whether this batch is mirrored; never one of test images, which come from one domain alone."""
+        if not self.flip_equivariance or not self.has("real_A", "real_B"):
+            return False
+        return bool(torch.rand((), generator=self.rng("flip"), device="cpu") < 0.5)
+
+    def _input(self, images: Tensor) -> Tensor:
+        return images.flip(-1) if self._mirrors() else images
