@@ -322,7 +322,8 @@ class _Rehearsal:
         """The key below `path` in which the recipe names a tensor that does not exist, else `path` itself."""
         unknown = batch.asked() - set(batch.tensor_names())
         for key, value in flatten(self.plan.record).items():
-            if key.startswith(f"{path}.") and (value in unknown or key.rpartition(".")[2] in unknown):
+            named = isinstance(value, str) and value in unknown
+            if key.startswith(f"{path}.") and (named or key.rpartition(".")[2] in unknown):
                 return key
         return path
 

@@ -12,8 +12,12 @@ from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
-from translate_plugins.losses.adversarial import BCE, LSGAN
+from translate_plugins.losses.bce import BCE
+from translate_plugins.losses.hinge import Hinge
+from translate_plugins.losses.lsgan import LSGAN
+from translate_plugins.losses.r1 import R1
 from translate_plugins.losses.reconstruction import Cycle, Identity
+from translate_plugins.losses.wgan_gp import WGANGP
 from translate_plugins.methods.cut import CUT
 from translate_plugins.methods.cyclegan import CycleGAN
 from translate_plugins.methods.gan import GAN
@@ -51,6 +55,9 @@ def register(registry: Registrar) -> None:
     registry.head("mlp", MLP)
     registry.loss("lsgan", LSGAN)
     registry.loss("bce", BCE)
+    registry.loss("hinge", Hinge)
+    registry.loss("wgan_gp", WGANGP)
+    registry.loss("r1", R1)
     registry.loss("cycle", Cycle)
     registry.loss("identity", Identity)
     registry.pool("history", History)

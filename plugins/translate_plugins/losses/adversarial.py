@@ -1,26 +1,52 @@
-"""The adversarial game: generators and discriminators against each other."""
+"""The adversarial game: generators and discriminators against each other, whatever the scores are taken to mean."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from translate_core import Factory, Loss, Method, NoPool, Pool, Tensors, UserError
+from translate_plugins.losses.diffaug import Augmentation, augmented
+
+Several = Literal["mean", "sum"]
 
 
 class AdversarialLoss(Loss):
     """Both halves of the game over every discriminator of the method's `judges`.
 
-    A discriminator returns one map of scores (N, 1, H, W) or several in a list; several are scored each and averaged.
-    The discriminator half is 0.5 · (score(D(real), 1) + score(D(pool(fake)), 0)): the 0.5 slows D relative to G
-    (Zhu et al. 2017, section 4).
+    A discriminator returns one tensor of scores, (N, 1, H, W) or (N, K), or several in a list (scales; a map and the
+    logits of an attention branch); each is scored by itself. Subclasses say what a discriminator pays for its scores
+    of real images and of fakes, and what the generators pay.
+
+    Args:
+        pool: where each discriminator's fakes come from.
+        discriminator_weight: factor on the discriminators' half; 0.5 slows them relative to the generators
+            (Zhu et al. 2017, section 4).
+        several: how the scores are combined where a discriminator returns a list: their mean or their sum.
+        augment: differentiable augmentations of all that is judged, in both halves, see `diffaug`. Raises UserError
+            when one is named twice.
     """
 
-    def __init__(self, pool: Factory[Pool]) -> None:
+    def __init__(
+        self,
+        *,
+        pool: Factory[Pool] = NoPool,
+        discriminator_weight: PositiveFloat = 0.5,
+        several: Several = "mean",
+        augment: tuple[Augmentation, ...] = (),
+    ) -> None:
         super().__init__()
+        twice = [name for name in dict.fromkeys(augment) if augment.count(name) > 1]
+        if twice:
+            raise UserError(f"augment names {', '.join(twice)} more than once")
+        self.discriminator_weight = discriminator_weight
+        self.several: Several = several
+        self.augment = augment
         self._new_pool = pool
         self.pools = nn.ModuleDict()
 
@@ -31,15 +57,31 @@ class AdversarialLoss(Loss):
         self.pools = nn.ModuleDict({name: self._new_pool() for name in method.judges})
 
     @abstractmethod
-    def score(self, judgement: Tensor, real: bool) -> Tensor:
-        """How far the scores (N, 1, H, W) are from saying `real`, or not; a scalar, averaged over the map."""
+    def on_real(self, scores: Tensor) -> Tensor:
+        """What a discriminator pays for its scores of real images; a scalar, averaged over all scores."""
+
+    @abstractmethod
+    def on_fake(self, scores: Tensor) -> Tensor:
+        """What a discriminator pays for its scores of fakes; a scalar, averaged over all scores."""
+
+    def for_generator(self, scores: Tensor) -> Tensor:
+        """What the generators pay for the scores of their fakes: by default what D would pay, were they real."""
+        return self.on_real(scores)
+
+    def constraint(self, tensors: Tensors, name: str, reals: Tensor, fakes: Tensor) -> Tensor | None:
+        """A further term of the discriminator `name`, a scalar; none by default.
+
+        reals, fakes: (N, C, H, W), as it has just judged them.
+        """
+        return None
 
     def generator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """The fakes are to be taken for real; a part for each fake."""
-        return {
-            fake: self._score_all(tensors.network(name)(tensors[fake]), real=True)
-            for name, (_, fake) in tensors.judges.items()
-        }
+        parts = {}
+        for name, (_, fake) in tensors.judges.items():
+            fakes = augmented(tensors[fake], self.augment, tensors, "generators", name, "fake")
+            parts[fake] = combined(tensors.network(name)(fakes), self.for_generator, self.several)
+        return parts
 
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """Real is to be told from fake; a part for each discriminator. Fakes are detached and go through the pool."""
@@ -49,47 +91,20 @@ class AdversarialLoss(Loss):
             pool = self.pools[name]
             assert isinstance(pool, Pool)
             fakes = pool.query(tensors[fake].detach(), tensors.rng("pool", name))
-            on_real = self._score_all(judge(tensors[real]), real=True)
-            on_fake = self._score_all(judge(fakes), real=False)
-            parts[name] = 0.5 * (on_real + on_fake)
+            fakes = augmented(fakes, self.augment, tensors, "discriminators", name, "fake")
+            reals = augmented(tensors[real], self.augment, tensors, "discriminators", name, "real")
+            half = combined(judge(reals), self.on_real, self.several)
+            half = half + combined(judge(fakes), self.on_fake, self.several)
+            constraint = self.constraint(tensors, name, reals, fakes)
+            if constraint is not None:
+                half = half + constraint
+            parts[name] = self.discriminator_weight * half
         return parts
 
-    def _score_all(self, judgements: Tensor | list[Tensor], *, real: bool) -> Tensor:
-        if isinstance(judgements, Tensor):
-            return self.score(judgements, real)
-        return torch.stack([self.score(judgement, real) for judgement in judgements]).mean()
 
-
-class LSGAN(AdversarialLoss):
-    """Least-squares adversarial loss: mean squared error to 1 for real, to 0 for fake.
-
-    Mao et al., Least Squares Generative Adversarial Networks, ICCV 2017, equation 9; Zhu et al. 2017, section 4.
-
-    Args:
-        pool: where each discriminator's fakes come from.
-    """
-
-    def __init__(self, *, pool: Factory[Pool] = NoPool) -> None:
-        super().__init__(pool)
-
-    def score(self, judgement: Tensor, real: bool) -> Tensor:
-        """The mean of (scores - target)²."""
-        return F.mse_loss(judgement, torch.full_like(judgement, float(real)))
-
-
-class BCE(AdversarialLoss):
-    """The original adversarial loss: binary cross-entropy on logits, generators in the non-saturating form.
-
-    Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, equation 1 and section 3. It wants a discriminator
-    with `output: logits`.
-
-    Args:
-        pool: where each discriminator's fakes come from.
-    """
-
-    def __init__(self, *, pool: Factory[Pool] = NoPool) -> None:
-        super().__init__(pool)
-
-    def score(self, judgement: Tensor, real: bool) -> Tensor:
-        """The mean of -log(sigmoid(scores)), or of -log(1 - sigmoid(scores))."""
-        return F.binary_cross_entropy_with_logits(judgement, torch.full_like(judgement, float(real)))
+def combined(judgement: Tensor | list[Tensor], score: Callable[[Tensor], Tensor], several: Several) -> Tensor:
+    """The scalar `score` of what a discriminator returned; of a list, the mean or the sum of its members' scores."""
+    if isinstance(judgement, Tensor):
+        return score(judgement)
+    scores = torch.stack([score(member) for member in judgement])
+    return scores.mean() if several == "mean" else scores.sum()

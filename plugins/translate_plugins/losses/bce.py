@@ -1,0 +1,34 @@
+"""The original adversarial loss."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translate_plugins.losses.adversarial import AdversarialLoss
+
+
+class BCE(AdversarialLoss):
+    """The original adversarial loss: binary cross-entropy on logits, generators in the non-saturating form.
+
+    Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, equation 1 and section 3. It wants a discriminator
+    with `output: logits`.
+
+    Args:
+        pool: where each discriminator's fakes come from.
+        discriminator_weight: factor on the discriminators' half. CycleGAN, pix2pix and CUT have 0.5, MUNIT and U-GAT-IT
+            1.
+        several: how the scores are combined where a discriminator returns a list of them: their mean or their sum
+            (MUNIT and U-GAT-IT).
+        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
+            color, translation, cutout (Zhao et al., NeurIPS 2020). They help where images are few.
+    """
+
+    def on_real(self, scores: Tensor) -> Tensor:
+        """The mean of -log(sigmoid(scores))."""
+        return F.binary_cross_entropy_with_logits(scores, torch.ones_like(scores))
+
+    def on_fake(self, scores: Tensor) -> Tensor:
+        """The mean of -log(1 - sigmoid(scores))."""
+        return F.binary_cross_entropy_with_logits(scores, torch.zeros_like(scores))

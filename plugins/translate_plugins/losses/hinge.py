@@ -1,0 +1,48 @@
+"""The hinge adversarial loss."""
+
+from __future__ import annotations
+
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from translate_core import Factory, NoPool, Pool
+from translate_plugins.losses.adversarial import AdversarialLoss, Several
+from translate_plugins.losses.diffaug import Augmentation
+
+
+class Hinge(AdversarialLoss):
+    """Hinge adversarial loss: a discriminator earns nothing beyond scores of 1 for real and -1 for fake.
+
+    Lim and Ye, Geometric GAN, 2017, arXiv 1705.02894; in this form Zhang et al., Self-Attention Generative Adversarial
+    Networks, ICML 2019, equation 4: D minimises mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)), the generators
+    minimise -mean D(fake). It wants a discriminator with `output: logits`.
+
+    Args:
+        pool: where each discriminator's fakes come from.
+        discriminator_weight: factor on the discriminators' half; the equation has 1.
+        several: how the scores are combined where a discriminator returns a list of them: their mean or their sum.
+        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
+            color, translation, cutout (Zhao et al., NeurIPS 2020). They help where images are few.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: Factory[Pool] = NoPool,
+        discriminator_weight: PositiveFloat = 1.0,
+        several: Several = "mean",
+        augment: tuple[Augmentation, ...] = (),
+    ) -> None:
+        super().__init__(pool=pool, discriminator_weight=discriminator_weight, several=several, augment=augment)
+
+    def on_real(self, scores: Tensor) -> Tensor:
+        """The mean of max(0, 1 - scores)."""
+        return (1 - scores).relu().mean()
+
+    def on_fake(self, scores: Tensor) -> Tensor:
+        """The mean of max(0, 1 + scores)."""
+        return (1 + scores).relu().mean()
+
+    def for_generator(self, scores: Tensor) -> Tensor:
+        """The mean of -scores."""
+        return -scores.mean()

@@ -1,0 +1,46 @@
+"""A gradient penalty on real images."""
+
+from __future__ import annotations
+
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from translate_core import Loss, Method, Tensors, UserError
+from translate_plugins.losses.adversarial import Several, combined
+from translate_plugins.losses.gradients import gradients_of_scores
+
+
+class R1(Loss):
+    """Gradient penalty on real images, beside any adversarial loss: discriminators are to be flat where data are.
+
+    Mescheder, Geiger and Nowozin, Which Training Methods for GANs do actually Converge?, ICML 2018, equation 9:
+    γ/2 · mean ‖∇D(x)‖² over real images x. D's score of an image is the mean over its map; where it returns a list,
+    each member is penalised by itself. It has a side for the discriminators only, and `gamma` says how strong it is.
+
+    Args:
+        gamma: γ, 10 in the paper's experiments on images.
+        several: how the penalties are combined where a discriminator returns a list: their mean or their sum.
+    """
+
+    def __init__(self, *, gamma: PositiveFloat = 10.0, several: Several = "mean") -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.several: Several = several
+
+    def prepare(self, method: Method) -> None:
+        """Raises UserError when the method has no discriminator."""
+        if not method.judges:
+            raise UserError(f"penalises discriminators, and method {type(method).__name__} has none")
+
+    def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
+        """The penalty of each discriminator, by its name."""
+        parts = {}
+        for name, (real, _) in tensors.judges.items():
+            gradients = gradients_of_scores(tensors.network(name), tensors[real])
+            parts[name] = self.gamma / 2 * combined(gradients, _squared, self.several)
+        return parts
+
+
+def _squared(gradient: Tensor) -> Tensor:
+    """The mean of ‖gradient‖² over the images. gradient: (N, ...)."""
+    return gradient.flatten(1).square().sum(1).mean()
