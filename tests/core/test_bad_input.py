@@ -45,7 +45,7 @@ TRAINING = (
 )
 RESNET = "blocks, width, downs, norm, dropout, padding, upsample, init, init_from"
 UNET = "downs, width, norm, dropout, init, init_from"
-LOSSES = "bce, cycle, identity, lsgan"
+LOSSES = "bce, cycle, hinge, identity, lsgan, r1, wgan_gp"
 TENSORS = "real_A, real_B, fake_B, fake_A, rec_A, rec_B, idt_A, idt_B"
 LENGTH = "a length such as '500 steps' or '1 epoch'"
 SIDE = "a whole number greater than 0, or a list of 2, each a whole number greater than 0, or null"

@@ -76,11 +76,16 @@ def tensors_of(
 
 
 def play(
-    loss: Loss, side: str, given: Mapping[str, Any], modules: Mapping[str, nn.Module] | None = None, step: int = 0
+    loss: Loss,
+    side: str,
+    given: Mapping[str, Any],
+    modules: Mapping[str, nn.Module] | None = None,
+    step: int = 0,
+    method: Method | None = None,
 ) -> dict[str, Tensor]:
     """The parts of one side of a loss that has been prepared, by name."""
     calls = Calls()
-    parts = Term("x", loss, 1.0).compute(side, tensors_of(Game(), given, modules or {}, calls, step), calls)
+    parts = Term("x", loss, 1.0).compute(side, tensors_of(method or Game(), given, modules or {}, calls, step), calls)
     return {name.removeprefix("x/"): value for name, value in parts.items()}
 
 

@@ -9,8 +9,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from tests.plugins.games import double, networks, play, prepared
-from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, generator
+from tests.plugins.games import Game, Scales, double, networks, play, prepared
+from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, discriminator, generator
 from translate_core.method import Role
 from translate_core.randomness import Draws
 from translate_core.run import main
@@ -106,6 +106,27 @@ def test_gradients_are_those_of_the_equations(kind: type[AdversarialLoss]) -> No
     ours = gradient_of(play(unconstrained(kind), GENERATORS, given, modules)["fake_B"], generator_)
     for mine, plain in zip(ours, expected, strict=True):
         torch.testing.assert_close(mine, plain, rtol=0, atol=1e-13)
+
+
+class TwoJudges(Game):
+    """As in U-GAT-IT: two discriminators on the same images."""
+
+    roles = (*Game.roles, discriminator("E", "B"))
+    judges = {"D": ("real_B", "fake_B"), "E": ("real_B", "fake_B")}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_of_several_discriminators_on_one_fake_none_is_lost(kind: type[AdversarialLoss]) -> None:
+    modules, given = networks(), images()
+    modules["E"] = Scales(several=False).double()
+    loss = kind()
+    loss.prepare(TwoJudges())
+    together = play(loss, GENERATORS, given, modules, method=TwoJudges())
+    alone = play(prepared(kind()), GENERATORS, given, modules)
+    other = play(prepared(kind()), GENERATORS, given, {**modules, "D": modules["E"]})
+    assert together.keys() == {"fake_B"}
+    assert together["fake_B"].item() == pytest.approx(alone["fake_B"].item() + other["fake_B"].item(), abs=1e-12)
+    assert play(loss, DISCRIMINATORS, given, modules, method=TwoJudges()).keys() == {"D", "E"}
 
 
 def test_the_papers_factors_are_the_defaults() -> None:

@@ -76,11 +76,12 @@ class AdversarialLoss(Loss):
         return None
 
     def generator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
-        """The fakes are to be taken for real; a part for each fake."""
-        parts = {}
+        """The fakes are to be taken for real; a part for each fake, the sum over the discriminators that judge it."""
+        parts: dict[str, Tensor] = {}
         for name, (_, fake) in tensors.judges.items():
             fakes = augmented(tensors[fake], self.augment, tensors, "generators", name, "fake")
-            parts[fake] = combined(tensors.network(name)(fakes), self.for_generator, self.several)
+            score = combined(tensors.network(name)(fakes), self.for_generator, self.several)
+            parts[fake] = parts[fake] + score if fake in parts else score
         return parts
 
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
