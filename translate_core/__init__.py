@@ -5,7 +5,7 @@ What stands in `__all__` is what plugins and users build on.
 
 from translate_core.data import Dataset, Item, TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault, RecipeError, UserError
-from translate_core.hookspecs import hookimpl
+from translate_core.hookspecs import CONTRACT, hookimpl
 from translate_core.loss import Loss, Tensors
 from translate_core.method import (
     DISCRIMINATORS,
@@ -23,11 +23,13 @@ from translate_core.method import (
 from translate_core.metric import Metric
 from translate_core.observer import Observer, Result, RunInfo, Sample
 from translate_core.pool import NoPool, Pool
+from translate_core.registry import Registrar
 from translate_core.schedule import Length, Schedule
 from translate_core.schema import Factory
 from translate_core.translator import Translator
 
 __all__ = [
+    "CONTRACT",
     "DISCRIMINATORS",
     "GENERATORS",
     "Choice",
@@ -45,6 +47,7 @@ __all__ = [
     "Observer",
     "Pool",
     "RecipeError",
+    "Registrar",
     "Result",
     "Role",
     "RunInfo",

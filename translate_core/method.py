@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from translate_core.randomness import Draws
 
 GENERATORS = "generators"
+"""The side of the game that makes images: generators, heads, and losses with parameters."""
+
 DISCRIMINATORS = "discriminators"
+"""The side of the game that judges them."""
 
 
 @dataclass(frozen=True)

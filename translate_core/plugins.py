@@ -17,6 +17,7 @@ import pluggy
 
 from translate_core import hookspecs
 from translate_core.errors import Fault, UserError, no_file, raised_at
+from translate_core.hookspecs import CONTRACT, contract_of
 from translate_core.registry import Owner, RegistrationError, Registry
 
 
@@ -60,7 +61,7 @@ def load_plugins(
         try:
             plugin = point.load()
         except _BROKEN as error:
-            failed = _failed(f"installed plugin {owner} cannot be imported from {point.value}", error)
+            failed = _import_failed(f"installed plugin {owner} cannot be imported from {point.value}", error)
             raise PluginError(f"{failed}. Repair the package, or uninstall it") from error
         _register(manager, plugin, owner, point.value, loaded)
     for index, entry in enumerate(listed):
@@ -95,7 +96,7 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
                     f"there is no module '{entry}' to import; install the package that holds it, "
                     f"or name a .py file beside the recipe"
                 ) from None
-            raise PluginError(_failed(f"plugin {entry} cannot be imported", error)) from error
+            raise PluginError(_import_failed(f"plugin {entry} cannot be imported", error)) from error
         owner = Owner(entry, _version_of(entry))
     if manager.is_registered(plugin):
         raise PluginError(_loaded_already(entry))
@@ -118,7 +119,7 @@ def _import_file(path: Path, owner: Owner) -> ModuleType:
         spec.loader.exec_module(module)
     except _BROKEN as error:
         del sys.modules[name]
-        raise PluginError(_failed(f"plugin {owner.name} cannot be imported", error)) from error
+        raise PluginError(_import_failed(f"plugin {owner.name} cannot be imported", error)) from error
     return module
 
 
@@ -130,7 +131,53 @@ def _failed(what: str, error: BaseException) -> str:
     return f"{what}: {type(error).__name__}: {error}{raised_at(error)}"
 
 
+def _import_failed(what: str, error: BaseException) -> str:
+    failed = _failed(what, error)
+    if not _asks_the_engine(error):
+        return failed
+    return (
+        f"{failed}. The plugin may have been written for another version of the contract; this installation, "
+        f"{_installation()}, has version {CONTRACT}"
+    )
+
+
+def _asks_the_engine(error: BaseException) -> bool:
+    """Whether an import failed for a name that this engine does not have."""
+    if isinstance(error, AttributeError):
+        asked = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
+    else:
+        asked = (error.name or "") if isinstance(error, ImportError) else ""
+    return asked.partition(".")[0] == __package__
+
+
+def _installation() -> str:
+    return f"translate {importlib.metadata.version('translate')}"
+
+
+def _check_contract(plugin: Any, owner: Owner) -> None:
+    """Raises PluginError for a plugin that was written for another version of the contract."""
+    written_for = contract_of(getattr(plugin, "register", None))
+    if written_for is None or written_for == CONTRACT:
+        return
+    file = owner.name.endswith(".py")
+    plugin_mended = (
+        f"bring {owner.name} up to date (docs/contract.md) and state @hookimpl(contract={CONTRACT})"
+        if file
+        else f"upgrade the plugin (pip install --upgrade {owner.name})"
+    )
+    if written_for < CONTRACT:
+        older, mend = "the plugin is the older of the two", plugin_mended
+    else:
+        older, mend = "translate is the older of the two", "upgrade translate"
+    raise PluginError(
+        f"plugin {owner} was written for version {written_for} of the contract between plugins and translate, and this "
+        f"installation, {_installation()}, has version {CONTRACT}: {older}; {mend}"
+    )
+
+
 def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: str, loaded: LoadedPlugins) -> None:
+    # First of all: in another version the hook may have other arguments.
+    _check_contract(plugin, owner)
     wrong_signature = f"plugin {owner}: its `register` must take one argument, called `registry`"
     try:
         # One package may have several entry points.

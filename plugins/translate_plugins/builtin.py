@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from translate_core import NoPool, hookimpl
-from translate_core.registry import Registrar
+from translate_core import NoPool, Registrar, hookimpl
 from translate_plugins.datasets.synthetic import Synthetic
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 from translate_plugins.discriminators.patchgan import PatchGAN
@@ -39,7 +38,7 @@ from translate_plugins.schedules.linear_decay import LinearDecay
 from translate_plugins.schedules.step import Step
 
 
-@hookimpl
+@hookimpl(contract=1)
 def register(registry: Registrar) -> None:
     """Everything that this package offers."""
     registry.method("cyclegan", CycleGAN)

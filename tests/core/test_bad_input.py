@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import translate_core
 from tests.conftest import make_folders
+from translate_core import CONTRACT
 from translate_core.run import main
 from translate_plugins.generators.resnet import ResNet
 
@@ -357,6 +359,17 @@ PLUGINS = [
            "plugin bad.py: its `register` must take one argument, called `registry`"),
     plugin("a register without arguments", f"{HEAD}@hookimpl\ndef register(): pass\n",
            "plugin bad.py: its `register` must take one argument, called `registry`"),
+    plugin("a contract of a later version", "from translate_core import hookimpl\n@hookimpl(contract=7)\n"
+           "def register(registry, session): pass\n", "plugin bad.py was written for version 7 of the contract between "
+           f"plugins and translate, and this installation, translate {VERSION}, has version {CONTRACT}: translate is the "
+           "older of the two; upgrade translate"),
+    plugin("a contract that is none", "from translate_core import hookimpl\n@hookimpl(contract=0)\n"
+           "def register(registry): pass\n", "plugin bad.py cannot be imported: ValueError: contract must be a whole "
+           f"number of at least 1, such as {CONTRACT}, not 0 (bad.py, line 2)"),
+    plugin("a public name that is not there", "from translate_core import Losses\n",
+           "plugin bad.py cannot be imported: ImportError: cannot import name 'Losses' from 'translate_core' "
+           f"({translate_core.__file__}) (bad.py, line 1). The plugin may have been written for another version of the "
+           f"contract; this installation, translate {VERSION}, has version {CONTRACT}"),
     plugin("a register that raises", f"{HEAD}@hookimpl\ndef register(registry):\n    raise KeyError('x')\n",
            "plugin bad.py failed in its `register`: KeyError: 'x' (bad.py, line 7)"),
     plugin("a name of ours", registering(TINY.format(""), "registry.generator('resnet', Tiny)"),

@@ -1,0 +1,179 @@
+"""Writes what of the docs is generated from the code: `make docs`.
+
+`docs/contract.md` is written by hand but for the parts between `<!-- generated: NAME -->` and `<!-- end -->`.
+The tests hold that both are current.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import translate_core
+from translate_core import hookspecs
+from translate_core.docstrings import first_sentence
+from translate_core.registry import KINDS, RESERVED, Registrar
+
+DOCS = Path(__file__).parent
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+# docs/contract.md
+
+
+def hook() -> str:
+    """The one hook, with its signature."""
+    function = hookspecs.register
+    return f"```python\ndef register{_signature(function)}\n```\n\n{_paragraphs(function)}\n"
+
+
+def kinds() -> str:
+    """A row for each kind."""
+    rows = [
+        "| kind | registered with | contract | given by the engine | keys of the engine | what it is |",
+        "|---" * 6 + "|",
+    ]
+    for kind in KINDS.values():
+        method = getattr(Registrar, kind.name)
+        contract = "a function" if kind.contract is None else _link(kind.contract)
+        given = ", ".join(f"`{name}`" for name in kind.given) or "–"
+        keys = ", ".join(f"`{name}`" for name in RESERVED[kind.name])
+        rows.append(
+            f"| {kind.name} | `registry.{kind.name}{_signature(method, bound=True, annotations=False)}` | {contract} "
+            f"| {given} | {keys} | {first_sentence(_doc(method))} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def contracts() -> str:
+    """The members of each contract class, with their signatures."""
+    parts = []
+    for kind in KINDS.values():
+        if kind.contract is None or kind.contract is nn.Module:
+            continue
+        parts += [
+            f"### {kind.contract.__name__}\n",
+            f"{first_sentence(_doc(kind.contract))}\n",
+            *_members(kind.contract),
+            "",
+        ]
+    for name in ("TrainSplit", "TestSplit", "RunInfo", "Sample", "Result", "Role", "Direction", "Choice"):
+        cls = getattr(translate_core, name)
+        parts += [f"### {name}\n", f"{first_sentence(_doc(cls))}\n", *_members(cls), ""]
+    return "\n".join(parts).strip() + "\n"
+
+
+def names() -> str:
+    """A line for every public name."""
+    return "\n".join(f"- `{name}`: {first_sentence(_doc_of_public(name))}" for name in translate_core.__all__) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {"hook": hook, "kinds": kinds, "contracts": contracts, "names": names}
+
+
+def contract_page(text: str) -> str:
+    """The page with its generated parts anew."""
+    return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", text)
+
+
+def _members(cls: type) -> Iterator[str]:
+    """The public attributes and methods that a class has of its own or of a base in the engine."""
+    seen = set()
+    for owner in cls.__mro__:
+        if not owner.__module__.startswith("translate_core."):
+            continue
+        annotations = inspect.get_annotations(owner)
+        described = {**_described(_doc(owner)), **_attribute_docs(_tree_of(owner).body)}
+        for name in [*annotations, *vars(owner)]:
+            value = vars(owner).get(name)
+            function = value.__func__ if isinstance(value, classmethod) else value
+            if name in seen or (name.startswith("_") and name not in ("__getitem__", "__len__")):
+                continue
+            seen.add(name)
+            if inspect.isfunction(function):
+                yield f"- `{name}{_signature(function, bound=True)}`: {first_sentence(_doc(function))}"
+                continue
+            if isinstance(value, property):
+                annotation, text = inspect.get_annotations(value.fget).get("return"), first_sentence(_doc(value))
+            else:
+                annotation, text = annotations.get(name), described.get(name, "")
+            yield f"- `{name}{f': {annotation}' if annotation else ''}`" + (f": {text}" if text else "")
+
+
+def _described(docstring: str) -> dict[str, str]:
+    """Attributes as docstrings here describe them: `name, name: text`, several in a paragraph."""
+    described = {}
+    for paragraph in docstring.split("\n\n")[1:]:
+        text = " ".join(paragraph.split())
+        entries = list(re.finditer(r"(?:^|(?<=\. ))(\w+(?:, \w+)*): ", text))
+        for index, entry in enumerate(entries):
+            end = entries[index + 1].start() if index + 1 < len(entries) else len(text)
+            described.update(dict.fromkeys(entry[1].split(", "), text[entry.end() : end].strip()))
+    return described
+
+
+def _signature(function: Callable[..., Any], *, bound: bool = False, annotations: bool = True) -> str:
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())[1 if bound else 0 :]
+    if not annotations:
+        parameters = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
+        signature = signature.replace(return_annotation=signature.empty)
+    # Annotations are texts here, which inspect would print with quotation marks.
+    return str(signature.replace(parameters=parameters)).replace("'", "")
+
+
+def _link(contract: type) -> str:
+    return "`torch.nn.Module`" if contract is nn.Module else f"[`{contract.__name__}`](#{contract.__name__.lower()})"
+
+
+def _doc(item: object) -> str:
+    return inspect.cleandoc(getattr(item, "__doc__", None) or "")
+
+
+def _paragraphs(item: object) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in _doc(item).split("\n\n"))
+
+
+def _doc_of_public(name: str) -> str:
+    """The docstring of a class or function; of a constant, the text that stands below it in its module."""
+    value = getattr(translate_core, name)
+    if (inspect.isclass(value) and value.__name__ == name) or inspect.isfunction(value):
+        return _doc(value)
+    imports = [node for node in ast.walk(_tree_of(translate_core)) if isinstance(node, ast.ImportFrom)]
+    module = next(str(node.module) for node in imports if name in [item.name for item in node.names])
+    return _attribute_docs(_tree_of(importlib.import_module(module)).body).get(name, "")
+
+
+def _tree_of(item: Any) -> Any:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(item)))
+    return tree.body[0] if inspect.isclass(item) else tree
+
+
+def _attribute_docs(body: list[ast.stmt]) -> dict[str, str]:
+    docs = {}
+    for before, after in pairwise(body):
+        target = before.targets[0] if isinstance(before, ast.Assign) else getattr(before, "target", None)
+        if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            docs[target.id] = " ".join(str(after.value.value).split())
+    return docs
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page, as it should be."""
+    contract = DOCS / "contract.md"
+    return {contract: contract_page(contract.read_text(encoding="utf-8"))}
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path)

@@ -1,0 +1,105 @@
+"""What a component's docstring says: its one line, its text, and what each option means."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+_SECTION = re.compile(r"(Args|Arguments|Parameters|Returns|Yields|Raises|Attributes|Examples?|Notes?):")
+_ARGS = ("Args", "Arguments", "Parameters")
+_ENTRY = re.compile(r"\*{0,2}(\w+)(?:\s*\([^)]*\))?:(?:\s+(.*))?")
+_SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z`])")
+_ABBREVIATION = re.compile(r"(?:\b(?:al|cf|vs|[Ff]ig|[Ee]q|[Ss]ec|[A-Z])|\be\.g|\bi\.e)\.$")
+
+
+@dataclass(frozen=True)
+class Documentation:
+    """A docstring in parts.
+
+    summary: the first sentence, in one line. text: everything but the section that describes arguments.
+    arguments: name -> what it means, in one line; those that a base class describes too.
+    own: names of the arguments that the docstrings of the component itself describe.
+    """
+
+    summary: str = ""
+    text: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+
+
+def documentation_of(component: object) -> Documentation:
+    """What a class or function says about itself; an option that only a base class describes is found there.
+
+    Options stand in an `Args:` section, in the docstring of the class or of its constructor.
+    """
+    text, arguments = _split(_own_docstring(component))
+    if not isinstance(component, type):
+        return Documentation(first_sentence(text), text, arguments, frozenset(arguments))
+    inherited: dict[str, str] = {}
+    own: frozenset[str] = frozenset()
+    for cls in component.__mro__:
+        described = {
+            **_split(_own_docstring(vars(cls).get("__init__")))[1],
+            **_split(_own_docstring(cls))[1],
+        }
+        if cls is component:
+            own = frozenset(described)
+        inherited = {**described, **inherited}
+    return Documentation(first_sentence(text), text, inherited, own)
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, in one line; the whole first paragraph where it has no second one."""
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    for match in _SENTENCE_END.finditer(paragraph):
+        sentence = paragraph[: match.end()]
+        inside = sentence.count("(") > sentence.count(")")
+        if not inside and not _ABBREVIATION.search(sentence):
+            return sentence
+    return paragraph
+
+
+def _own_docstring(item: object) -> str:
+    """Never that of a base class: what an author did not write is not what a component says about itself."""
+    found = vars(item).get("__doc__") if isinstance(item, type) else getattr(item, "__doc__", None)
+    return inspect.cleandoc(found) if isinstance(found, str) else ""
+
+
+def _split(docstring: str) -> tuple[str, dict[str, str]]:
+    """The text without its section of arguments, and the arguments."""
+    lines = docstring.split("\n")
+    kept: list[str] = []
+    arguments: dict[str, str] = {}
+    index = 0
+    while index < len(lines):
+        match = _SECTION.fullmatch(lines[index].rstrip())
+        if match is None or match[1] not in _ARGS:
+            kept.append(lines[index])
+            index += 1
+            continue
+        end = index + 1
+        while end < len(lines) and (not lines[end].strip() or lines[end][0].isspace()):
+            end += 1
+        arguments.update(_entries(lines[index + 1 : end]))
+        index = end
+    return "\n".join(kept).strip(), arguments
+
+
+def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """The entries of a section: the lines of least indentation begin one, those below go on with it."""
+    filled = [line for line in lines if line.strip()]
+    margin = min((len(line) - len(line.lstrip()) for line in filled), default=0)
+    name = ""
+    words: list[str] = []
+    for line in filled:
+        match = _ENTRY.fullmatch(line.strip()) if len(line) - len(line.lstrip()) == margin else None
+        if match is not None:
+            if name:
+                yield name, " ".join(words)
+            name, words = match[1], [match[2]] if match[2] else []
+        else:
+            words.append(line.strip())
+    if name:
+        yield name, " ".join(words)
