@@ -1,0 +1,142 @@
+"""Trains every quickstart recipe and prints the table of methods that stands in docs/methods.md.
+
+    python benchmarks/methods.py                        # all of them: some 15 minutes on two CPU cores
+    python benchmarks/methods.py --write                # and puts the table into docs/methods.md
+    python benchmarks/methods.py quickstart_cut --set "training.length=1 epochs"
+
+Each recipe runs by `translate-run` in a process of its own, one after the other. PSNR and SSIM are those of the test
+images against their true counterparts; seconds per step are the median between two lines of the run's log; peak memory
+is the resident set of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from translate_core.build import open_data, wire
+from translate_core.distribution import Ranks
+from translate_core.loader import Sampling
+from translate_core.recipe import read_recipe
+from translate_core.resolver import resolve
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "methods.md"
+BEGIN, END = "<!-- table: python benchmarks/methods.py --write -->", "<!-- end of table -->"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one run. results: by metric and direction."""
+
+    recipe: str
+    method: str
+    results: dict[tuple[str, str], float]
+    seconds: float
+    steps: int
+    parameters: int
+    memory: float
+
+
+def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
+    """Runs a recipe from the beginning, in a process of its own."""
+    out = folder / recipe.stem
+    sets = [word for override in overrides for word in ("--set", override)]
+    command = [sys.executable, "-m", "translate_core.run", str(recipe), "--out", str(out), "--device", "cpu", *sets]
+    process = subprocess.Popen(command, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{recipe.name} failed")
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    logged = [(row["step"], row["seconds"]) for row in rows if row["kind"] == "losses"]
+    pairs = zip(logged, logged[1:], strict=False)
+    paces = [(later[1] - before[1]) / (later[0] - before[0]) for before, later in pairs if later[0] > before[0]]
+    results: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["results"]
+    plan = resolve(recipe, read_recipe(recipe, overrides))
+    return Row(
+        recipe.stem,
+        plan.record["method"]["type"],
+        {(item["name"].partition("/")[0], item["direction"]): item["value"] for item in results},
+        statistics.median(paces),
+        logged[-1][0],
+        parameters(recipe, overrides),
+        usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9,
+    )
+
+
+def parameters(recipe: Path, overrides: list[str]) -> int:
+    """Of all networks that the recipe trains."""
+    plan = resolve(recipe, read_recipe(recipe, overrides))
+    dataset = open_data(plan)
+    try:
+        sampling = Sampling(plan.training.seed, plan.training.batch_size, plan.training.accumulate, Ranks())
+        return sum(wire(plan, dataset, sampling).parameters.values())
+    finally:
+        dataset.close()
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: a row a method, better ones first."""
+    rows = sorted(rows, key=lambda row: -row.results["psnr", "A-B"])
+    lines = [
+        "| method | PSNR A → B | SSIM A → B | PSNR B → A | SSIM B → A | seconds per step | steps | parameters | memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        scores = " | ".join(_score(row, metric, way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim"))
+        lines.append(
+            f"| [`{row.method}`](../recipes/{row.recipe}.yaml) | {scores} | {row.seconds:.3f} | {row.steps} "
+            f"| {row.parameters:,} | {row.memory:.2f} GB |"
+        )
+    best = max(rows, key=lambda row: len(row.results))
+    unchanged = " | ".join(
+        _score(best, f"{metric}_unchanged", way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim")
+    )
+    lines.append(f"| *input unchanged* | {unchanged} | – | – | – | – |")
+    return "\n".join(lines)
+
+
+def _score(row: Row, metric: str, way: str) -> str:
+    value = row.results.get((metric, way))
+    return "–" if value is None else f"{value:.2f}" if metric.startswith("psnr") else f"{value:.3f}"
+
+
+def main() -> None:
+    """Trains, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = sorted(path.stem for path in (ROOT / "recipes").glob("quickstart*.yaml"))
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"of {', '.join(known)} (default: all)")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path, help="where to leave the runs (default: nowhere)")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/methods.md")
+    options = parser.parse_args()
+    unknown = set(options.recipes) - set(known)
+    if unknown:
+        parser.error(f"there is no recipe {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.out or Path(temporary)
+        rows = [
+            train(ROOT / "recipes" / f"{name}.yaml", options.overrides, folder) for name in options.recipes or known
+        ]
+    made = table(rows)
+    note = f"{torch.get_num_threads()} threads of a CPU, torch {torch.__version__.partition('+')[0]}"
+    print(f"\n{made}\n\n{note}")
+    if options.write:
+        page = PAGE.read_text(encoding="utf-8")
+        inner = f"{BEGIN}\n\n{made}\n\nMeasured on {note}.\n\n{END}"
+        PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: inner, page, flags=re.DOTALL), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
