@@ -12,6 +12,7 @@ is the resident set of the process.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -60,8 +61,7 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
         raise SystemExit(f"{recipe.name} failed")
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     logged = [(row["step"], row["seconds"]) for row in rows if row["kind"] == "losses"]
-    pairs = zip(logged, logged[1:], strict=False)
-    paces = [(later[1] - before[1]) / (later[0] - before[0]) for before, later in pairs if later[0] > before[0]]
+    paces = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in itertools.pairwise(logged)]
     results: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["results"]
     plan = resolve(recipe, read_recipe(recipe, overrides))
     return Row(
@@ -90,7 +90,7 @@ def table(rows: list[Row]) -> str:
     """Markdown: a row a method, better ones first."""
     rows = sorted(rows, key=lambda row: -row.results["psnr", "A-B"])
     lines = [
-        "| method | PSNR A → B | SSIM A → B | PSNR B → A | SSIM B → A | seconds per step | steps | parameters | memory |",
+        "| method | PSNR A → B | SSIM A → B | PSNR B → A | SSIM B → A | s / step | steps | parameters | peak memory |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -100,10 +100,8 @@ def table(rows: list[Row]) -> str:
             f"| {row.parameters:,} | {row.memory:.2f} GB |"
         )
     best = max(rows, key=lambda row: len(row.results))
-    unchanged = " | ".join(
-        _score(best, f"{metric}_unchanged", way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim")
-    )
-    lines.append(f"| *input unchanged* | {unchanged} | – | – | – | – |")
+    unchanged = [_score(best, f"{name}_unchanged", way) for way in ("A-B", "B-A") for name in ("psnr", "ssim")]
+    lines.append(f"| *input unchanged* | {' | '.join(unchanged)} | – | – | – | – |")
     return "\n".join(lines)
 
 

@@ -15,8 +15,8 @@ class CUT(Method):
 
     Networks are named as in the paper; H are the two-layer projection heads. A patch of the translation, seen by the
     first half of the generator and by its head, is the query `z_fake_B`; the patch of the input at the same place is
-    its key `z_real_A`. `z_idt_B` and `z_real_B` are those of what the generator makes of a target image, and of that image.
-    The discriminator is updated first. Input and target images go through the generator in one batch.
+    its key `z_real_A`. `z_idt_B` and `z_real_B` are those of what the generator makes of a target image, and of that
+    image. The discriminator is updated first. Input and target images go through the generator in one batch.
 
     Args:
         taps: where the generator is tapped, of the taps that it declares. The paper's: its padded input, the two
