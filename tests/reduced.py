@@ -1,0 +1,91 @@
+"""Recipes made small: the same components on small made images, so that two steps take a moment."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from tests.conftest import REPOSITORY
+
+SIDE = 64
+"""Of the images, as high and wide."""
+
+RECIPES = tuple(
+    sorted(
+        path.relative_to(REPOSITORY / "recipes").as_posix()
+        for path in (REPOSITORY / "recipes").rglob("*.yaml")
+        if path.parent.name != "ablations"
+    )
+)
+ABLATIONS = tuple(sorted((REPOSITORY / "recipes" / "ablations").glob("*.yaml")))
+
+SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("generator", "resnet"): {"width": 4},
+    ("generator", "unet"): {"width": 4, "downs": 5},
+    ("generator", "munit"): {"width": 4, "mlp_width": 8},
+    ("generator", "ugatit"): {"width": 4, "size": SIDE},
+    ("discriminator", "patchgan"): {"width": 4},
+    ("discriminator", "multiscale"): {"width": 4},
+    ("discriminator", "ugatit"): {"width": 4, "layers": 5},
+    ("head", "mlp"): {"width": 8},
+}
+"""By kind and component, the options that make it small. Each must be an option of it."""
+
+
+def reduced(recipe: Path, folder: Path, **training: Any) -> Path:
+    """Writes a small version of a recipe into `folder`, beside its images. training: keys of that block."""
+    data = copy.deepcopy(yaml.safe_load(recipe.read_text(encoding="utf-8")))
+    for kind in ("generator", "discriminator", "head"):
+        if kind in data:
+            data[kind].update(SMALL[kind, data[kind]["type"]])
+    for override in data.get("networks", {}).values():
+        if "layers" in override:
+            override["layers"] -= 1
+    data["data"] = small_data(data["data"], folder / "data")
+    data["training"] = {
+        **{key: value for key, value in data["training"].items() if not key.endswith("_every")},
+        "length": "2 steps",
+        "workers": 0,
+        "samples": 1,
+        "log_every": "1 steps",
+        "checkpoint_every": "1 steps",
+        **training,
+    }
+    path = folder / recipe.name
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return path
+
+
+def small_data(block: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """A data block on made images of the layout that its data set wants."""
+    if block["type"] == "synthetic":
+        return {**block, "size": SIDE, "train": 4, "test": 2}
+    made = {key: value for key, value in block.items() if key != "download"}
+    made["root"] = str(root)
+    transform = dict(block.get("transform", {}))
+    transform.update({"resize": SIDE + 8, "crop": SIDE})
+    made["transform"] = transform
+    make_images(block["type"], root)
+    return made
+
+
+def make_images(layout: str, root: Path) -> None:
+    """Blurred noise, two pictures for each place, in the folders of that data set."""
+    rng = np.random.default_rng(0)
+
+    def picture(width: int) -> Image.Image:
+        pixels = rng.integers(0, 256, (SIDE // 4, width // 4, 3), dtype=np.uint8)
+        return Image.fromarray(pixels).resize((width, SIDE), Image.Resampling.BICUBIC)
+
+    side_by_side = layout == "paired_side_by_side"
+    folders = ("train", "val", "test") if side_by_side else ("trainA", "trainB", "testA", "testB")
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        for number in range(2):
+            picture(2 * SIDE if side_by_side else SIDE).save(root / folder / f"{number}.png")
