@@ -12,10 +12,12 @@ from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
 from translate_plugins.losses.bce import BCE
+from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
 from translate_plugins.losses.hinge import Hinge
 from translate_plugins.losses.lsgan import LSGAN
 from translate_plugins.losses.r1 import R1
 from translate_plugins.losses.reconstruction import Cycle, Identity
+from translate_plugins.losses.ssim import SSIMLoss
 from translate_plugins.losses.wgan_gp import WGANGP
 from translate_plugins.methods.cut import CUT
 from translate_plugins.methods.cyclegan import CycleGAN
@@ -59,6 +61,11 @@ def register(registry: Registrar) -> None:
     registry.loss("r1", R1)
     registry.loss("cycle", Cycle)
     registry.loss("identity", Identity)
+    registry.loss("l1", L1)
+    registry.loss("l2", L2)
+    registry.loss("smooth_l1", SmoothL1)
+    registry.loss("charbonnier", Charbonnier)
+    registry.loss("ssim", SSIMLoss)
     registry.pool("history", History)
     registry.pool("none", NoPool)
     registry.dataset("unpaired_folders", UnpairedFolders)

@@ -47,7 +47,7 @@ TRAINING = (
 )
 RESNET = "blocks, width, downs, norm, dropout, padding, upsample, init, init_from"
 UNET = "downs, width, norm, dropout, init, init_from"
-LOSSES = "bce, cycle, hinge, identity, lsgan, r1, wgan_gp"
+LOSSES = "bce, charbonnier, cycle, hinge, identity, l1, l2, lsgan, r1, smooth_l1, ssim, wgan_gp"
 TENSORS = "real_A, real_B, fake_B, fake_A, rec_A, rec_B, idt_A, idt_B"
 LENGTH = "a length such as '500 steps' or '1 epoch'"
 SIDE = "a whole number greater than 0, or a list of 2, each a whole number greater than 0, or null"
@@ -184,7 +184,7 @@ VALUES = [
     case("an interval of nothing", "training.log_every=0 epochs", "training.log_every  must be at least 1 step"),
     case("options at odds", "data.transform.resize=20", "data.transform  crop 24 is greater than resize 20: it must fit inside"),
     case("pairs that are a list", "losses.cycle.pairs=[rec_A]",
-         "losses.cycle.pairs  must be a mapping from text to text, or null, not [rec_A]"),
+         "losses.cycle.pairs  must be a mapping from text to text, or text, not [rec_A]"),
     case("weights that are no file name", "generator.init_from=3",
          "generator.init_from  must be the path of a file of weights, not 3"),
 ]  # fmt: skip
@@ -461,8 +461,8 @@ EQUATIONS = [
          files={"bad.py": registering("class L(Loss):\n    def generator_loss(self, tensors):\n"
                                       "        return {'x': tensors['fake_B'].detach().mean()}\n", "registry.loss('l', L)")}),
     Case("no pairs", ("plugins=[bad.py]", "method={type: bare}", "losses={cycle: {type: cycle}}", "discriminator=null"),
-         "losses.cycle  method Bare compares no tensors under 'cycle'; give `pairs`, such as {rec_A: real_A}. "
-         "It has: real_A, real_B, fake_B",
+         "losses.cycle  method Bare compares no tensors under 'cycle'. It has none. "
+         "Or give `pairs`, such as {rec_A: real_A}, of these tensors: real_A, real_B, fake_B",
          files={"bad.py": BARE}),
 ]  # fmt: skip
 
@@ -766,7 +766,7 @@ def test_a_pickle_with_its_digest_is_refused(run: Path, place: Path, capsys: pyt
         (("training.length=4 steps",), ["training.length: 6 steps there, 4 steps now (it may only grow)"]),
         (("losses.identity=null",),
          ['losses.identity.type: "identity" there, absent now', "losses.identity.weight: 5.0 there, absent now",
-          'losses.identity.distance: "l1" there, absent now', "losses.identity.pairs: null there, absent now"]),
+          'losses.identity.distance: "l1" there, absent now', 'losses.identity.pairs: "identity" there, absent now']),
     ],
     ids=["other values", "a shorter run", "a block less"],
 )  # fmt: skip

@@ -6,25 +6,11 @@ from statistics import fmean
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from translate_core.data import to_uint8
 from translate_core.errors import UserError
 from translate_core.metric import Metric
-
-_WINDOW = 11
-_SIGMA = 1.5
-_C1 = (0.01 * 255.0) ** 2
-_C2 = (0.03 * 255.0) ** 2
-
-
-def _gaussian_means(maps: Tensor) -> Tensor:
-    """(M, 1, H, W) to (M, 1, H - 10, W - 10): means under an 11×11 Gaussian window that lies inside the image."""
-    offsets = torch.arange(_WINDOW, dtype=maps.dtype) - _WINDOW // 2
-    weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
-    weights /= weights.sum()
-    rows = functional.conv2d(maps, weights.view(1, 1, 1, _WINDOW))
-    return functional.conv2d(rows, weights.view(1, 1, _WINDOW, 1))
+from translate_plugins.similarity import WINDOW, structural_similarity
 
 
 class SSIM(Metric):
@@ -48,18 +34,12 @@ class SSIM(Metric):
     def update(self, output: Tensor, reference: Tensor) -> None:
         """output, reference: (1, C, H, W) in [-1, 1], of the same shape."""
         height, width = output.shape[-2:]
-        if min(height, width) < _WINDOW:
+        if min(height, width) < WINDOW:
             raise UserError(
-                f"ssim needs images of at least {_WINDOW}×{_WINDOW} pixels, its window, and was given {height}×{width}"
+                f"ssim needs images of at least {WINDOW}×{WINDOW} pixels, its window, and was given {height}×{width}"
             )
-        x = to_uint8(output).cpu().to(torch.float64).transpose(0, 1)
-        y = to_uint8(reference).cpu().to(torch.float64).transpose(0, 1)
-        mu_x, mu_y, xx, yy, xy = _gaussian_means(torch.cat((x, y, x * x, y * y, x * y))).chunk(5)
-        var_x, var_y, cov = xx - mu_x * mu_x, yy - mu_y * mu_y, xy - mu_x * mu_y
-        similarity = ((2 * mu_x * mu_y + _C1) * (2 * cov + _C2)) / (
-            (mu_x * mu_x + mu_y * mu_y + _C1) * (var_x + var_y + _C2)
-        )
-        self._values.append(similarity.mean().item())
+        x, y = (to_uint8(image).cpu().to(torch.float64) for image in (output, reference))
+        self._values.append(structural_similarity(x, y, 255.0).mean().item())
 
     def compute(self) -> float:
         """The mean over all images so far."""
