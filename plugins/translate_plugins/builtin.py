@@ -5,8 +5,10 @@ from __future__ import annotations
 from translate_core import NoPool, Registrar, hookimpl
 from translate_plugins.datasets.synthetic import Synthetic
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
+from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
+from translate_plugins.generators.munit import MUNIT
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
@@ -51,8 +53,10 @@ def register(registry: Registrar) -> None:
     registry.method("gan", GAN)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
+    registry.generator("munit", MUNIT)
     registry.discriminator("patchgan", PatchGAN)
     registry.discriminator("pixelgan", PixelGAN)
+    registry.discriminator("multiscale", Multiscale)
     registry.head("mlp", MLP)
     registry.loss("lsgan", LSGAN)
     registry.loss("bce", BCE)

@@ -1,11 +1,15 @@
-"""What the convolutional networks share: the normalisation layers by name, and which convolutions have a bias."""
+"""What the convolutional networks share: normalisation layers, spectral norm, and which convolutions have a bias."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 Norm = Literal["instance", "batch", "none"]
 """instance: no affine weights, no running statistics. batch: both. none: the identity."""
@@ -44,3 +48,51 @@ def conv_bias(norm: Norm) -> bool:
     has, and the published weights were made by it.
     """
     return norm == "instance"
+
+
+def spectrally_normed(layer: Layer, wanted: bool = True) -> Layer:
+    """The layer with its weight divided by an estimate of its largest singular value, or as it is if not `wanted`.
+
+    Miyato et al., Spectral Normalization for Generative Adversarial Networks, ICLR 2018, section 2.1 and algorithm 1:
+    one power iteration each time the layer is called in training mode. The weight W counts as a matrix of one row for
+    each output. The parameter is then `parametrizations.weight.original`.
+    """
+    return cast("Layer", spectral_norm(layer)) if wanted else layer
+
+
+class AdaIN(nn.Module):
+    """Adaptive instance norm: every map of every image to mean 0 and variance 1, then scaled and shifted from outside.
+
+    AdaIN(x) = scale · (x - μ(x)) / sqrt(σ²(x) + 1e-5) + bias with the mean μ and the biased variance σ² of each map
+    (Huang and Belongie, ICCV 2017, equation 8; Huang et al., MUNIT, ECCV 2018, equation 7). It has no parameters.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = InstanceNorm(channels)
+
+    def forward(self, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        """x: (N, C, H, W). scale, bias: (N, C). Returns the shape of x."""
+        return self.norm(x) * scale[..., None, None] + bias[..., None, None]
+
+
+class SampleNorm(nn.Module):
+    """The layer norm of MUNIT's decoder: each image over all its maps, then a scale and a bias for each map.
+
+    y = γ · (x - μ) / (σ + 1e-5) + β with the mean μ and the unbiased standard deviation σ over channels, height and
+    width (Ba et al., Layer Normalization, 2016, as the authors of MUNIT have it). γ is drawn from U(0, 1), β is 0.
+    """
+
+    eps = 1e-5
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.rand(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape and dtype; the statistics are at least float32."""
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        std, mean = torch.std_mean(precise, dim=(1, 2, 3), keepdim=True)
+        y = (precise - mean) / (std + self.eps)
+        return (y * self.gamma[:, None, None] + self.beta[:, None, None]).to(x.dtype)

@@ -1,0 +1,80 @@
+"""The multi-scale discriminator of MUNIT."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from translate_plugins.norms import Norm, norm_layer, spectrally_normed
+
+
+class Multiscale(nn.Module):
+    """Judges an image at several sizes: one network each for x, x / 2, x / 4 ….
+
+    Wang et al., pix2pixHD, CVPR 2018, section 3.2; the defaults are those of MUNIT (Huang et al., ECCV 2018, section
+    5.1), 8,271,171 parameters. A network is 4×4 convolutions of stride 2, the channels doubling from each to the next,
+    LeakyReLU 0.2 after each and a norm before it after all but the first; then a 1×1 convolution to a single channel.
+    All convolutions have a bias. Images are halved by averages of 3×3 pixels, in which the padding does not count.
+
+    Takes (N, in_channels, H, W) of sides of at least `smallest`; returns a list of logits, one (N, 1, h, w) for each
+    size, the largest first, h = floor(H / 2^layers) in it. Smaller sides raise torch's RuntimeError.
+
+    Args:
+        in_channels: channels of the images it judges.
+        scales: number of networks.
+        layers: number of convolutions of stride 2 in each.
+        width: channels after the first convolution.
+        norm: none, instance (no affine weights, no running statistics) or batch.
+        padding: of the 4×4 convolutions.
+        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018).
+    """
+
+    multiple: int
+    smallest: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        scales: PositiveInt = 3,
+        layers: PositiveInt = 4,
+        width: PositiveInt = 64,
+        norm: Norm = "none",
+        padding: Literal["zero", "reflect", "replicate"] = "reflect",
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.multiple = 1
+        # The last of the smallest maps must be there, and with a norm more than one value of it.
+        self.smallest = 2**layers if norm == "none" or layers == 1 else 2 ** (layers + 1)
+        for _ in range(scales - 1):
+            self.smallest = 2 * self.smallest - 1
+        mode: Literal["zeros", "reflect", "replicate"] = "zeros" if padding == "zero" else padding
+
+        def judge() -> nn.Sequential:
+            stages: list[nn.Module] = []
+            channels = in_channels
+            for layer in range(layers):
+                wider = width * 2**layer
+                convolution = nn.Conv2d(channels, wider, 4, stride=2, padding=1, padding_mode=mode)
+                stages += [
+                    spectrally_normed(convolution, spectral_norm),
+                    *([norm_layer(norm, wider)] if layer > 0 else []),
+                    nn.LeakyReLU(0.2, inplace=True),
+                ]
+                channels = wider
+            return nn.Sequential(*stages, spectrally_normed(nn.Conv2d(channels, 1, 1), spectral_norm))
+
+        self.judges = nn.ModuleList(judge() for _ in range(scales))
+        self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: (N, in_channels, H, W). Returns logits for each size, high where a patch looks real."""
+        judged = []
+        for scale, judge in enumerate(self.judges):
+            if scale > 0:
+                x = self.halve(x)
+            judged.append(judge(x))
+        return judged

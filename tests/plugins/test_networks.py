@@ -1,0 +1,182 @@
+"""What holds for every generator and every discriminator that is registered."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from translate_core.fit import Fit, crop
+from translate_core.layout import to_channels_last
+from translate_core.plugins import load_plugins
+
+GENERATORS: dict[str, dict[str, Any]] = {
+    "resnet": {"blocks": 1, "width": 4},
+    "resnet antialiased": {"blocks": 1, "width": 4, "antialias": True},
+    "unet": {"downs": 3, "width": 4, "norm": "batch"},
+    "munit": {"blocks": 1, "width": 4, "mlp_width": 8},
+}
+DISCRIMINATORS: dict[str, dict[str, Any]] = {
+    "patchgan": {"layers": 2, "width": 4},
+    "patchgan antialiased": {"layers": 2, "width": 4, "antialias": True},
+    "pixelgan": {"width": 4},
+    "multiscale": {"scales": 2, "layers": 2, "width": 4},
+    "multiscale normed": {"scales": 2, "layers": 2, "width": 4, "norm": "batch", "spectral_norm": True},
+}
+TABLE = [("generator", name) for name in GENERATORS] + [("discriminator", name) for name in DISCRIMINATORS]
+networks = pytest.mark.parametrize(("kind", "name"), TABLE)
+
+_REGISTRY = load_plugins().registry
+
+
+def build(kind: str, name: str) -> nn.Module:
+    given = {"in_channels": 3, "out_channels": 2} if kind == "generator" else {"in_channels": 3}
+    options = (GENERATORS if kind == "generator" else DISCRIMINATORS)[name]
+    torch.manual_seed(0)
+    network: nn.Module = _REGISTRY.get(kind, name.partition(" ")[0]).component(**given, **options)
+    return network
+
+
+def maps(output: Tensor | list[Tensor]) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else output
+
+
+def scalar(output: Tensor | list[Tensor]) -> Tensor:
+    """A sum in which every value has a weight of its own."""
+    generator = torch.Generator().manual_seed(1)
+    weights = [torch.randn(value.shape, generator=generator, dtype=torch.float64) for value in maps(output)]
+    parts = [(value * weight.to(value.dtype)).sum() for value, weight in zip(maps(output), weights, strict=True)]
+    return torch.stack(parts).sum()
+
+
+def images(count: int, height: int = 64, width: int = 48) -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return torch.rand(count, 3, height, width, generator=generator) * 2 - 1
+
+
+def test_every_network_is_here() -> None:
+    assert {name.partition(" ")[0] for name in GENERATORS} == set(_REGISTRY.names("generator"))
+    assert {name.partition(" ")[0] for name in DISCRIMINATORS} == set(_REGISTRY.names("discriminator"))
+
+
+@networks
+@pytest.mark.parametrize("autocast", [False, True])
+def test_every_weight_gets_a_gradient(kind: str, name: str, autocast: bool) -> None:
+    network = build(kind, name)
+    given = images(2)
+    before = given.clone()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        output = network(given)
+    assert torch.equal(given, before), "the network overwrote its input"
+    scalar([value.float() for value in maps(output)]).backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        if parameter.ndim > 1:
+            assert parameter.grad.abs().sum() > 0, key
+
+
+@networks
+def test_half_precision_is_near(kind: str, name: str) -> None:
+    network = build(kind, name).eval()
+    with torch.no_grad():
+        exact = maps(network(images(1)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = maps(network(images(1)))
+    for left, right in zip(exact, rough, strict=True):
+        assert (left - right.float()).abs().mean() < 0.05 * max(float(left.abs().mean()), 0.1)
+
+
+@networks
+def test_a_copy_and_a_reloaded_network_are_the_same(kind: str, name: str) -> None:
+    network = build(kind, name)
+    with torch.no_grad():
+        for _ in range(2):  # what is kept besides the weights has moved
+            network(images(2))
+    network.eval()
+    other = build(kind, name)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    other.load_state_dict(network.state_dict())
+    copied = copy.deepcopy(network)
+    assert list(copied.state_dict()) == list(network.state_dict())
+    with torch.no_grad():
+        for twin in (other.eval(), copied):
+            for left, right in zip(maps(network(images(1))), maps(twin(images(1))), strict=True):
+                assert torch.equal(left, right)
+
+
+@networks
+def test_evaluation_is_repeatable_and_leaves_the_state_alone(kind: str, name: str) -> None:
+    network = build(kind, name).eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.no_grad():
+        first, second = maps(network(images(1))), maps(network(images(1)))
+    assert all(torch.equal(left, right) for left, right in zip(first, second, strict=True))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@networks
+def test_training_is_decided_by_the_seed(kind: str, name: str) -> None:
+    def trained() -> list[Tensor]:
+        network = build(kind, name)
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+        torch.manual_seed(3)
+        for _ in range(2):
+            optimizer.zero_grad()
+            scalar(network(images(2))).backward()
+            optimizer.step()
+        return list(network.state_dict().values())
+
+    assert all(torch.equal(left, right) for left, right in zip(trained(), trained(), strict=True))
+
+
+@networks
+@pytest.mark.parametrize("count", [1, 2])
+def test_memory_order_changes_nothing(kind: str, name: str, count: int) -> None:
+    def gradients(network: nn.Module, given: Tensor) -> Iterator[tuple[str, Tensor]]:
+        given = given.clone(memory_format=torch.preserve_format).requires_grad_()
+        output = network(given)
+        yield from ((f"output {place}", value) for place, value in enumerate(maps(output)))
+        scalar(output).backward()
+        assert given.grad is not None
+        yield "images", given.grad
+        yield from ((key, value.grad) for key, value in network.named_parameters() if value.grad is not None)
+
+    plain, last = build(kind, name).double(), build(kind, name).double()
+    to_channels_last(last)
+    given = images(count).double()
+    expected = gradients(plain, given)
+    found = gradients(last, given.contiguous(memory_format=torch.channels_last))
+    for (key, left), (_, right) in zip(expected, found, strict=True):
+        torch.testing.assert_close(right, left, rtol=1e-9, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
+
+
+@networks
+def test_it_can_be_rehearsed_without_values(kind: str, name: str) -> None:
+    with torch.device("meta"):
+        network = build(kind, name)
+    expected = [value.shape for value in maps(build(kind, name)(images(2)))]
+    output = network(images(2).to("meta"))
+    assert [value.shape for value in maps(output)] == expected
+    torch.stack([value.sum() for value in maps(output)]).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize(("height", "width"), [(33, 50), (5, 3), (64, 65)])
+def test_any_size_is_translated(name: str, height: int, width: int) -> None:
+    network = build("generator", name).eval()
+    fit = Fit.of([network])
+    with torch.no_grad():
+        padded = fit.pad(images(1, height, width))
+        output = network(padded)
+    assert output.shape == (1, 2, *padded.shape[2:])
+    assert crop(output, height, width).shape[2:] == (height, width)
+    assert output.abs().max() <= 1
+    assert output.isfinite().all()
