@@ -8,7 +8,7 @@ from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
-from translate_plugins.generators.munit import MUNIT
+from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
@@ -53,7 +53,7 @@ def register(registry: Registrar) -> None:
     registry.method("gan", GAN)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
-    registry.generator("munit", MUNIT)
+    registry.generator("munit", MUNITGenerator)
     registry.discriminator("patchgan", PatchGAN)
     registry.discriminator("pixelgan", PixelGAN)
     registry.discriminator("multiscale", Multiscale)

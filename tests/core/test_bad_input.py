@@ -22,6 +22,7 @@ import torch
 import translate_core
 from tests.conftest import make_folders
 from translate_core import CONTRACT
+from translate_core.plugins import load_plugins
 from translate_core.run import main
 from translate_plugins.generators.resnet import ResNet
 
@@ -45,7 +46,9 @@ TRAINING = (
     "length, batch_size, accumulate, seed, workers, precision, channels_last, compile, average, log_every, "
     "checkpoint_every, keep_checkpoints, sample_every, samples, evaluate_every"
 )
-RESNET = "blocks, width, downs, norm, dropout, padding, upsample, init, init_from"
+REGISTRY = load_plugins().registry
+GENERATORS, METHODS = (", ".join(REGISTRY.names(kind)) for kind in ("generator", "method"))
+RESNET = "blocks, width, downs, norm, dropout, padding, upsample, antialias, init, init_from"
 UNET = "downs, width, norm, dropout, init, init_from"
 LOSSES = "bce, charbonnier, cycle, hinge, identity, l1, l2, lsgan, r1, smooth_l1, ssim, wgan_gp"
 TENSORS = "real_A, real_B, fake_B, fake_A, rec_A, rec_B, idt_A, idt_B"
@@ -192,13 +195,13 @@ VALUES = [
 COMPONENTS = [
     case(
         "a misspelt component", "generator.type=resent",
-        "generator.type  there is no generator 'resent', did you mean 'resnet'? There are: resnet, unet",
+        f"generator.type  there is no generator 'resent', did you mean 'resnet'? There are: {GENERATORS}",
     ),
     case(
         "a component in another case", "generator.type=ResNet",
-        "generator.type  there is no generator 'ResNet', did you mean 'resnet'? There are: resnet, unet",
+        f"generator.type  there is no generator 'ResNet', did you mean 'resnet'? There are: {GENERATORS}",
     ),
-    case("a component like no other", "method.type=stylegan", "method.type  there is no method 'stylegan', did you mean 'cyclegan'? There are: cyclegan"),
+    case("a component like no other", "method.type=stylegan", f"method.type  there is no method 'stylegan', did you mean 'cyclegan'? There are: {METHODS}"),
     case(
         "a misspelt nested component", "losses.adversarial.pool={type: histroy}",
         "losses.adversarial.pool.type  there is no pool 'histroy', did you mean 'history'? There are: history, none",
@@ -211,10 +214,10 @@ COMPONENTS = [
     case("an option of an initialisation", "generator.init={type: normal, std: -1}",
          "generator.init.std  must be a number greater than 0, not -1"),
     case("a misspelt metric", "metrics.x={type: snr}", "metrics.x.type  there is no metric 'snr', did you mean 'psnr'? There are: psnr, ssim"),
-    case("a block without a type", "generator={blocks: 2}", "generator  has no `type`: which generator? There are: resnet, unet"),
+    case("a block without a type", "generator={blocks: 2}", f"generator  has no `type`: which generator? There are: {GENERATORS}"),
     case("a nested block without a type", "losses.adversarial.pool={size: 5}",
          "losses.adversarial.pool  has no `type`: which pool? There are: history, none"),
-    case("a type that is no name", "generator.type=3", "generator.type  must be the name of a generator, not 3. There are: resnet, unet"),
+    case("a type that is no name", "generator.type=3", f"generator.type  must be the name of a generator, not 3. There are: {GENERATORS}"),
     case("a name for a block", "generator=resnet", "generator  must be a block: write {type: resnet}"),
     case("a number for a block", "losses.adversarial.pool=50",
          "losses.adversarial.pool  must be a block with a `type`, not 50. There are: history, none"),
@@ -238,7 +241,7 @@ COMPONENTS = [
     case("an unknown network", "networks={G_AC: {blocks: 2}}",
          "networks.G_AC  the method has no network 'G_AC', did you mean 'G_BA'? It has: G_AB, G_BA, D_A, D_B"),
     case("networks that are a list", ("networks=[1]", "generator=null"),
-         "generator  is missing: the recipe names no generator. There are: resnet, unet",
+         f"generator  is missing: the recipe names no generator. There are: {GENERATORS}",
          "networks   must be a mapping of named blocks, not [1]"),
     case("some networks and no block for the others", ("networks={G_AB: {type: resnet}}", "generator=null"),
          "networks.G_BA  is missing: without a block `generator`, each needs its own"),
@@ -417,7 +420,7 @@ PLUGINS = [
          "plugins.1  plugin worse.py registers generator 'tiny', but plugin bad.py has already registered a generator of "
          "that name; one of the two must take another name", files={"bad.py": tiny(""), "worse.py": tiny("")}),
     Case("a component of the plugin that failed", ("plugins=[bad.py]", "generator={type: tiny}"),
-         "generator.type  there is no generator 'tiny'. There are: resnet, unet; a plugin that failed to load may register it\n"
+         f"generator.type  there is no generator 'tiny'. There are: {GENERATORS}; a plugin that failed to load may register it\n"
          "plugins.0       plugin bad.py cannot be imported: ZeroDivisionError: division by zero (bad.py, line 1)",
          files={"bad.py": "1 / 0\n"}),
 ]  # fmt: skip

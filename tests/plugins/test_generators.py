@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate_plugins.generators.munit import MUNIT
+from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
 
@@ -35,7 +35,7 @@ PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     for dropout in (0.0, 0.5)
 }
 
-Generator = MUNIT | ResNet | UNet
+Generator = MUNITGenerator | ResNet | UNet
 
 VARIANTS: dict[str, Callable[[], Generator]] = {
     **{f"resnet norm={norm}": partial(ResNet, 3, 2, blocks=1, width=4, norm=norm) for norm in NORMS},
@@ -56,9 +56,9 @@ VARIANTS: dict[str, Callable[[], Generator]] = {
     "resnet bare": partial(ResNet, 3, 3, blocks=1, width=4, norm="none", padding="zero"),
     **{f"unet norm={norm}": partial(UNet, 3, 2, downs=3, width=4, norm=norm) for norm in NORMS},
     **{f"unet downs={downs}": partial(UNet, 1, 3, downs=downs, width=2) for downs in (2, 5, 6)},
-    "munit": partial(MUNIT, 3, 3, blocks=2, width=4, mlp_width=8),
-    "munit downs=1": partial(MUNIT, 1, 3, blocks=1, width=2, downs=1, style_downs=3, style_channels=1),
-    "munit style_downs=1": partial(MUNIT, 1, 3, blocks=1, width=2, downs=3, style_downs=1, mlp_width=8),
+    "munit": partial(MUNITGenerator, 3, 3, blocks=2, width=4, mlp_width=8),
+    "munit downs=1": partial(MUNITGenerator, 1, 3, blocks=1, width=2, downs=1, style_downs=3, style_channels=1),
+    "munit style_downs=1": partial(MUNITGenerator, 1, 3, blocks=1, width=2, downs=3, style_downs=1, mlp_width=8),
     "unet dropout": partial(UNet, 3, 3, downs=6, width=2, dropout=0.5),
 }
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate_plugins.discriminators.multiscale import Multiscale
-from translate_plugins.generators.munit import MUNIT
+from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.norms import AdaIN, SampleNorm
 
 
@@ -79,7 +79,7 @@ def decode(content: Tensor, style: Tensor, weights: Weights) -> Tensor:
 @pytest.mark.parametrize("count", [1, 3])
 def test_it_computes_what_the_paper_has(count: int) -> None:
     torch.manual_seed(0)
-    network = MUNIT(3, 2, width=4, mlp_width=16).double()
+    network = MUNITGenerator(3, 2, width=4, mlp_width=16).double()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(0.05 * torch.randn_like(value))  # so that biases and β matter
@@ -101,7 +101,7 @@ def test_it_computes_what_the_paper_has(count: int) -> None:
 
 def test_parameter_counts_are_those_in_print() -> None:
     with torch.device("meta"):
-        generator, discriminator = MUNIT(3, 3), Multiscale(3)
+        generator, discriminator = MUNITGenerator(3, 3), Multiscale(3)
     assert sum(value.numel() for value in generator.parameters()) == 15_026_187
     assert sum(value.numel() for value in discriminator.parameters()) == 8_271_171
     assert generator.style_channels == 8
@@ -116,7 +116,7 @@ def test_parameter_counts_are_those_in_print() -> None:
 
 def test_the_style_alone_changes_the_look() -> None:
     torch.manual_seed(0)
-    network = MUNIT(3, 3, width=4, blocks=1, style_channels=2)
+    network = MUNITGenerator(3, 3, width=4, blocks=1, style_channels=2)
     content, _ = network.encode(torch.rand(1, 3, 16, 16))
     left = network.decode(content, torch.zeros(1, 2))
     assert torch.equal(left, network.decode(content, torch.zeros(1, 2)))

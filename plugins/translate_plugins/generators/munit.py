@@ -37,7 +37,7 @@ class StyledBlock(nn.Module):
         return x + self.norm2(self.conv2(y), scale2, bias2)
 
 
-class MUNIT(nn.Module):
+class MUNITGenerator(nn.Module):
     """The autoencoder of MUNIT: an image to its content and its style, and content and style to an image.
 
     Huang et al., Multimodal Unsupervised Image-to-Image Translation, ECCV 2018, section 5.1 and appendix B. All
