@@ -22,7 +22,9 @@ def test_the_enumeration_is_whole() -> None:
     methods = {yaml.safe_load((REPOSITORY / "recipes" / name).read_text())["method"]["type"] for name in RECIPES}
     assert methods == {"cyclegan", "pix2pix", "cut", "munit", "ugatit", "gan"}
     quickstarts = [name for name in RECIPES if name.startswith("quickstart")]
-    assert {yaml.safe_load((REPOSITORY / "recipes" / name).read_text())["method"]["type"] for name in quickstarts} == methods
+    assert {
+        yaml.safe_load((REPOSITORY / "recipes" / name).read_text())["method"]["type"] for name in quickstarts
+    } == methods
 
 
 @pytest.mark.parametrize("name", RECIPES)
