@@ -1,0 +1,68 @@
+"""The command `translate-plugins`: what is installed, and what an author of components needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from translate_core.console import OK, guarded
+from translate_core.plugin_listing import check_kind, print_component, print_list
+from translate_core.plugins import load_plugins
+from translate_core.registry import KINDS, Registry
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(
+        prog="translate-plugins", description="See the components that there are, and write and check your own."
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="every component, with the plugin that it comes from")
+    listing.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    _takes_plugins(listing)
+    listing.set_defaults(body=_list)
+
+    show = commands.add_parser("show", help="a component's docstring and options, with types, defaults and ranges")
+    show.add_argument("kind", metavar="KIND", help="what it is, such as generator")
+    show.add_argument("name", metavar="NAME", help="what it is called, as `list` has it")
+    _takes_plugins(show)
+    show.set_defaults(body=_show)
+    return made
+
+
+def _takes_plugins(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--plugin", action="append", default=[], metavar="MODULE|FILE.py", dest="plugins",
+        help="a plugin that is not installed, as a recipe's `plugins:` would name it. May be given several times",
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 done, 2 the user's fault, 130 interrupted, 1 a defect."""
+    options = parser().parse_args(arguments)
+    return guarded("translate-plugins", lambda: int(options.body(options)))
+
+
+def _registry(options: argparse.Namespace) -> Registry:
+    return load_plugins(options.plugins, Path()).registry
+
+
+def _list(options: argparse.Namespace) -> int:
+    if options.kind is not None:
+        check_kind(options.kind)
+    print_list(_registry(options), tuple(KINDS) if options.kind is None else (options.kind,))
+    return OK
+
+
+def _show(options: argparse.Namespace) -> int:
+    check_kind(options.kind)
+    registry = _registry(options)
+    print_component(registry.get(options.kind, options.name), registry)
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
