@@ -375,8 +375,13 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
     assert compared >= 2 * STEPS
     worst = 0.0
     for network, module in own.items():
+        state = run.networks[network].module.state_dict()
         for key, value in module.state_dict().items():
-            worst = max(worst, float((run.networks[network].module.state_dict()[key] - value).abs().max()))
+            # Whether a discriminator sees the reals or the fakes first shows in its running statistics and nowhere
+            # else: in training they are not used, and afterwards it is not.
+            if "running_" in key and network.startswith("D"):
+                continue
+            worst = max(worst, float((state[key] - value).abs().max()))
     assert worst <= 1e-9, worst
 
 
