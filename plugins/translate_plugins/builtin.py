@@ -14,9 +14,11 @@ from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
 from translate_plugins.losses.bce import BCE
+from translate_plugins.losses.cam import CAM
 from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
 from translate_plugins.losses.hinge import Hinge
 from translate_plugins.losses.lsgan import LSGAN
+from translate_plugins.losses.patch_nce import PatchNCE
 from translate_plugins.losses.r1 import R1
 from translate_plugins.losses.reconstruction import Cycle, Identity
 from translate_plugins.losses.ssim import SSIMLoss
@@ -70,6 +72,8 @@ def register(registry: Registrar) -> None:
     registry.loss("smooth_l1", SmoothL1)
     registry.loss("charbonnier", Charbonnier)
     registry.loss("ssim", SSIMLoss)
+    registry.loss("patch_nce", PatchNCE)
+    registry.loss("cam", CAM)
     registry.pool("history", History)
     registry.pool("none", NoPool)
     registry.dataset("unpaired_folders", UnpairedFolders)

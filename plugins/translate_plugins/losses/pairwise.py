@@ -58,7 +58,7 @@ class PairwiseLoss(Loss):
             first, second = tensors[output], tensors[target]
             if _shapes(first) != _shapes(second):
                 raise UserError(
-                    f"compares {output} with {target}, of different shapes: {_written(first)} and {_written(second)}"
+                    f"compares {output} with {target}, of different shapes: {written(first)} and {written(second)}"
                 )
             parts[output] = self.compare(first, second)
         return parts
@@ -75,14 +75,15 @@ def images_alone(name: str, value: Any) -> Tensor:
     """`value`, which must be images (N, C, H, W). Raises UserError. name: of the loss that asks."""
     if isinstance(value, Tensor) and value.dim() == 4:
         return value
-    raise UserError(f"{name} compares images, batch × channels × height × width, and was given {_written(value)}")
+    raise UserError(f"{name} compares images, batch × channels × height × width, and was given {written(value)}")
 
 
 def _shapes(value: Any) -> Any:
     return value.shape if isinstance(value, Tensor) else [item.shape for item in value]
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """The shape of a tensor, or those of a list of them, as a message has it: `1×3×8×8`."""
     if isinstance(value, Tensor):
         return "×".join(map(str, value.shape)) or "a scalar"
-    return f"[{', '.join(_written(item) for item in value)}]"
+    return f"[{', '.join(written(item) for item in value)}]"
