@@ -35,6 +35,14 @@ class TrainSplit(ABC):
         index: 0 … len(self) - 1. rng: decides everything that is random about this draw.
         """
 
+    def in_epoch(self, epoch: int) -> TrainSplit:
+        """The split as it is in that epoch, counted from 0; the same by default.
+
+        For augmentation that changes in the course of training. What comes back has as many draws, of the same images
+        in the same order and of the size that the dataset declares; the loader asks for it at every draw.
+        """
+        return self
+
 
 class TestSplit(ABC):
     """The test images of one domain, in a fixed order, nothing random about them."""

@@ -71,7 +71,7 @@ class _Steps(TorchDataset[list[Item]]):
 
     def _draw(self, epoch: int, place: int) -> Item:
         index = int(self._order(epoch)[place]) if self.split.shuffled else place
-        return self.split.draw(index, numpy_generator(self.sampling.seed, "image", epoch, place))
+        return self.split.in_epoch(epoch).draw(index, numpy_generator(self.sampling.seed, "image", epoch, place))
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         return numpy_generator(self.sampling.seed, "epoch", epoch).permutation(len(self.split))
