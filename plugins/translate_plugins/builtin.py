@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from translate_core import NoPool, Registrar, hookimpl
+from translate_plugins.datasets.paired_folders import PairedFolders
+from translate_plugins.datasets.paired_side_by_side import PairedSideBySide
 from translate_plugins.datasets.synthetic import Synthetic
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 from translate_plugins.discriminators.multiscale import Multiscale
@@ -77,6 +79,8 @@ def register(registry: Registrar) -> None:
     registry.pool("history", History)
     registry.pool("none", NoPool)
     registry.dataset("unpaired_folders", UnpairedFolders)
+    registry.dataset("paired_folders", PairedFolders)
+    registry.dataset("paired_side_by_side", PairedSideBySide)
     registry.dataset("synthetic", Synthetic)
     registry.optimizer("adam", adam)
     registry.optimizer("adamw", adamw)

@@ -137,7 +137,7 @@ KEYS = [
     ),
     case(
         "unknown key in the transform", "data.transform.crp=3",
-        "data.transform.crp  transform has no option 'crp', did you mean 'crop'? It takes: resize, keep_aspect, crop, flip",
+        "data.transform.crp  transform has no option 'crp', did you mean 'crop'? It takes: resize, keep_aspect, crop, flip, crop_until",
     ),
     case(
         "an argument that the engine gives", "generator.in_channels=3",
@@ -223,7 +223,7 @@ COMPONENTS = [
          "losses.adversarial.pool  must be a block with a `type`, not 50. There are: history, none"),
     case("null for a nested block", "losses.adversarial.pool=null",
          "losses.adversarial.pool  must be a block with a `type`, not null. There are: history, none"),
-    case("a missing block", "data=null", "data  is missing: the recipe names no dataset. There are: synthetic, unpaired_folders"),
+    case("a missing block", "data=null", "data  is missing: the recipe names no dataset. There are: paired_folders, paired_side_by_side, synthetic, unpaired_folders"),
     case("no optimizer", "optimizer=null", "optimizer  is missing: the recipe names no optimizer. There are: adam, adamw, sgd"),
     case("no training", "training=null",
          "training  is missing: at least `training: {length: 200 epochs}` must say how long to train"),

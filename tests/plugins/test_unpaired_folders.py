@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.plugins.made_images import bicubic, faults_of, folders, noise, plain
 from translate_core import images
 from translate_core.errors import DataError, UserError
 from translate_plugins.datasets import loading, store
@@ -33,25 +34,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     return path
-
-
-def noise(seed: int, height: int = 24, width: int = 32, channels: int = 3) -> Image.Image:
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
-    return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
-
-
-def plain(value: int, height: int = 24, width: int = 32) -> Image.Image:
-    return Image.new("RGB", (width, height), (value, value, value))
-
-
-def folders(root: Path, **files_of: dict[str, Image.Image]) -> Path:
-    for folder, files in files_of.items():
-        for name, image in files.items():
-            path = root / folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path)
-    return root
 
 
 @pytest.fixture
@@ -290,10 +272,6 @@ class TestKindsOfImages:
         data.close()
 
 
-def bicubic(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-
-
 def train_and_test(path: Path, image: Image.Image, transform: Transform) -> tuple[torch.Tensor, torch.Tensor]:
     root = folders(path, trainA={"1.png": image}, trainB={"1.png": image}, testA={"1.png": image})
     data = opened(root, transform)
@@ -425,12 +403,6 @@ class TestCropAndFlip:
         for _ in range(1000):
             transform.augment(image, rng)
         assert 1000 / (time.process_time() - start) > 2000
-
-
-def faults_of(data: UnpairedFolders) -> list[tuple[str, str]]:
-    with pytest.raises(DataError) as failure:
-        data.open()
-    return [(fault.path, fault.message) for fault in failure.value.faults]
 
 
 class TestOptionFaults:
@@ -625,13 +597,13 @@ class TestOpening:
 
     def test_every_file_is_decoded_once(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         decoded: list[bytes] = []
-        original = images.decode
+        original = images.open_image
 
-        def counting(content: bytes, channels: Any) -> Image.Image:
+        def counting(content: bytes) -> Image.Image:
             decoded.append(content)
-            return original(content, channels)
+            return original(content)
 
-        monkeypatch.setattr(loading, "decode", counting)
+        monkeypatch.setattr(loading, "open_image", counting)
         data = opened(root)
         for index in range(50):
             data.train.draw(index % 5, np.random.default_rng(index))
@@ -662,9 +634,9 @@ class TestOpening:
             "import resource, sys\n"
             "from pathlib import Path\n"
             "from translate_plugins.datasets.loading import Source, load\n"
-            "source = Source(Path(sys.argv[1]), 3, lambda image: image.resize((1000, 1000)))\n"
+            "source = Source(Path(sys.argv[1]), lambda image: [image.resize((1000, 1000))])\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "store, _ = load('many', [source] * 60)\n"
+            "loaded = load('many', [source] * 60)\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
         )
         environment = {**os.environ, "TMPDIR": str(tmp_path)}

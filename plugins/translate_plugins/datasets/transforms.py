@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,12 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from translate_core.errors import UserError
+from translate_core.schedule import Length
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Size, crop and flip, each image by itself.
+    """Size, crop and flip: of each image by itself where images are unpaired, of twins alike.
 
     Test images are brought to the crop's size if there is one (with `keep_aspect`: scaled until they just cover it,
     then cut in the middle), else they are resized as for training; they are never flipped.
@@ -26,6 +28,8 @@ class Transform:
         keep_aspect: `resize` is the length of the shorter side, and the aspect is kept.
         crop: height and width of a random cut in training, one number for a square.
         flip: mirror half of the training images, left to right.
+        crop_until: crop so many epochs long; from then on training images are sized as test images are, and only
+            flipped (CUT: `200 epochs` of cropping, `resize: 286`, `crop: 256`, then straight to 256).
 
     Raises:
         UserError: the options contradict each other.
@@ -35,8 +39,13 @@ class Transform:
     keep_aspect: bool = False
     crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     flip: bool = True
+    crop_until: Length | None = None
 
     def __post_init__(self) -> None:
+        if self.crop_until is not None and self.crop is None:
+            raise UserError("crop_until says when to stop cropping, but there is no crop")
+        if self.crop_until is not None and self.crop_until.unit != "epochs":
+            raise UserError(f"crop_until must be in epochs, such as '200 epochs', not '{self.crop_until}'")
         if self.keep_aspect and not isinstance(self.resize, int):
             asked = "is not given" if self.resize is None else "gives both sides"
             raise UserError(f"keep_aspect needs the shorter side as resize, one number, but resize {asked}")
@@ -48,6 +57,14 @@ class Transform:
                 raise UserError(
                     f"crop {_show(self.crop)} is greater than resize {_show(self.resize)}: it must fit inside"
                 )
+
+    @property
+    def stages(self) -> list[Stage]:
+        """What training images go through: one way of sizing and augmenting them, or two with `crop_until`."""
+        stages = [Stage(self.prepare_training, self, 0)]
+        if self.crop_until is not None:
+            stages.append(Stage(self.prepare_test, Transform(flip=self.flip), self.crop_until.count))
+        return stages
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -91,15 +108,37 @@ class Transform:
 
     def augment(self, image: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
         """The random part for training images. image: prepared, uint8 (C, H, W); returns a copy, cropped, flipped."""
+        return self.augment_alike([image], rng)[0]
+
+    def augment_alike(self, images: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> list[Tensor]:
+        """The random part for twins: one crop and one flip for all. images: as for `augment`, of one height and width.
+
+        Draws from `rng` exactly as `augment` does for a single image.
+        """
         if self.crop is not None:
             height, width = _both_sides(self.crop)
-            top = int(rng.integers(image.shape[1] - height + 1))
-            left = int(rng.integers(image.shape[2] - width + 1))
-            image = image[:, top : top + height, left : left + width]
+            top = int(rng.integers(images[0].shape[1] - height + 1))
+            left = int(rng.integers(images[0].shape[2] - width + 1))
+            images = [image[:, top : top + height, left : left + width] for image in images]
         if self.flip and rng.random() < 0.5:
-            image = image[:, :, ::-1]
+            images = [image[:, :, ::-1] for image in images]
         # Copied by numpy: torch would share so small a copy among its threads, which costs more than it gains.
-        return torch.from_numpy(np.array(image, order="C"))
+        return [torch.from_numpy(np.array(image, order="C")) for image in images]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How training images are treated from some epoch on.
+
+    Args:
+        prepare: the part that is done once, when the set is opened.
+        transform: its `augment` and `augment_alike` are the part that is done in each draw.
+        first: the first epoch of this stage, counted from 0.
+    """
+
+    prepare: Callable[[Image.Image], Image.Image]
+    transform: Transform
+    first: int
 
 
 def _both_sides(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,0 +1,110 @@
+"""Which folders of images a data set has, and what to tell a user whose folders are others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from translate_core.errors import DataError, Fault, did_you_mean
+from translate_core.images import find_images, is_image
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders below the root of a data set.
+
+    Args:
+        training: folders that must be there and hold images.
+        test: folders that may be missing.
+        loose: what to do with images that lie in the root itself.
+        asked: those of `test` that the user asked for, and what to do where one is missing; it may not be, then.
+    """
+
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+    loose: str
+    asked: str | None = None
+
+    def find(self, root: Path, downloads: bool) -> dict[str, list[str]]:
+        """The names of the images in each folder, sorted; none for a test folder that is missing.
+
+        Args:
+            root: where the folders should be.
+            downloads: whether the set would be fetched if there were no root, for messages.
+
+        Raises:
+            DataError: every folder that is missing or empty and should not be.
+        """
+        if not root.is_dir():
+            raise DataError(f"data set {root}", [Fault(str(root), self._explain_root(root))])
+        entries = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+        names: dict[str, list[str]] = {}
+        faults: list[Fault] = []
+        for folder in (*self.training, *self.test):
+            path = root / folder
+            names[folder] = find_images(path) if path.is_dir() else []
+            if names[folder]:
+                continue
+            needed = folder in self.training or self.asked is not None
+            if path.is_dir():
+                if needed:
+                    faults.append(Fault(str(path), f"holds no images; it needs {_kinds()}"))
+            elif path.exists():
+                faults.append(Fault(str(path), "is a file, not a folder of images"))
+            elif needed or folder.lower() in (entry.lower() for entry in entries):
+                faults.append(Fault(str(path), self._explain_missing(root, folder, entries, downloads)))
+        if faults:
+            raise DataError(f"data set {root}", faults)
+        return names
+
+    def _explain_root(self, root: Path) -> str:
+        wanted = " and ".join(self.training)
+        if root.exists():
+            return f"is a file, not a folder with {wanted}"
+        beside = root.parent
+        siblings = sorted(entry.name for entry in beside.iterdir() if entry.is_dir()) if beside.is_dir() else []
+        return (
+            f"does not exist{did_you_mean(root.name, siblings)} Seen from {Path.cwd()}. "
+            f"Set data.root to the folder that holds {wanted}, or name a data.download"
+        )
+
+    def _explain_missing(self, root: Path, folder: str, entries: Sequence[str], downloads: bool) -> str:
+        folders = [entry for entry in entries if (root / entry).is_dir()]
+        if folder in self.training:
+            first = self.training[0]
+            inside = [entry for entry in folders if (root / entry / first).is_dir()]
+            loose = [entry for entry in entries if is_image(entry)]
+            if inside:
+                return f"does not exist, but {inside[0]} has a {first}: set data.root to {root / inside[0]}"
+            if other := self._other_layout(root, folders):
+                return f"does not exist, but {root} has {other}"
+            if loose:
+                images = f"{len(loose)} images ({loose[0]} …)" if len(loose) > 1 else f"an image, {loose[0]}"
+                return f"does not exist, and {root} itself holds {images}: {self.loose}"
+        known = [entry for entry in folders if entry not in (*self.training, *self.test)]
+        exists = f"{root} holds: {', '.join(entries[:10])}{' …' if len(entries) > 10 else ''}"
+        if not entries:
+            exists = f"{root} is empty"
+            if downloads:
+                exists += "; remove it to have the set downloaded"
+        advice = f". {self.asked}" if self.asked is not None and folder in self.test else ""
+        return f"does not exist{did_you_mean(folder, known)} {exists}{advice}"
+
+    def _other_layout(self, root: Path, folders: Sequence[str]) -> str:
+        """What is there, and which type of data set reads that; empty where nothing is known to."""
+        if "trainA" in self.training:
+            train = root / "train"
+            if not {"trainA", "trainB"} & set(folders) and train.is_dir() and any(map(_is_image_file, train.iterdir())):
+                return "a train with images in it: two images side by side in a file are data.type paired_side_by_side"
+        elif {"trainA", "trainB"} <= set(folders):
+            return "trainA and trainB: that is data.type paired_folders, or unpaired_folders where images have no twins"
+        return ""
+
+
+def _is_image_file(path: Path) -> bool:
+    return path.is_file() and is_image(path.name)
+
+
+def _kinds() -> str:
+    return "jpg, jpeg, png, webp, bmp, tif or tiff files"

@@ -1,0 +1,51 @@
+"""Two folders of images that belong together by their names."""
+
+from __future__ import annotations
+
+from translate_core.images import Channels
+
+from .domain_folders import DomainFolders
+from .download import Download
+from .transforms import Transform
+
+_REMEDY = "Add them, remove these, or use data.type unpaired_folders"
+
+
+class PairedFolders(DomainFolders):
+    """Pairs of images of the same name: `root/trainA` and `root/trainB` and, if wanted, `root/testA` and `root/testB`.
+
+    Twins have the same path below their folders, whatever their endings are: `sub/1.jpg` and `sub/1.png`. Where every
+    name of A ends with `_A` and every one of B with `_B`, these are left out too: `1_A.jpg` and `1_B.jpg` are twins.
+    They share one crop and one flip, and so must have one size before the crop; `transform.resize` gives them one.
+    An epoch is as many draws as there are pairs (pix2pix, Isola et al., CVPR 2017).
+
+    Kinds of images as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test items one of the
+    two, and its twin as `truth_B` or `truth_A`.
+
+    Args:
+        root: the folder that holds trainA and trainB, relative to the current folder.
+        transform: size, crop and flip, the latter two alike for both images of a pair.
+        channels_A: 3 for RGB, 1 for greyscale images of A.
+        channels_B: the same for B.
+        shuffle: go through the pairs in a random order; without it in that of the file names.
+        download: where to fetch the set from if `root` does not exist.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        transform: Transform = Transform(),  # noqa: B008 - frozen
+        channels_A: Channels = 3,
+        channels_B: Channels = 3,
+        shuffle: bool = True,
+        download: Download | None = None,
+    ) -> None:
+        super().__init__(
+            root,
+            transform,
+            channels_A,
+            channels_B,
+            shuffle,
+            download,
+            twins={"train": _REMEDY, "test": _REMEDY},
+        )

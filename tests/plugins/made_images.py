@@ -1,0 +1,65 @@
+"""Sets of made images, for tests of what reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from translate_core.data import Dataset
+from translate_core.errors import DataError
+
+
+def noise(seed: int, height: int = 24, width: int = 32, channels: int = 3) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
+
+
+def plain(value: int, height: int = 24, width: int = 32) -> Image.Image:
+    return Image.new("RGB", (width, height), (value, value, value))
+
+
+def folders(root: Path, **files_of: dict[str, Image.Image]) -> Path:
+    for folder, files in files_of.items():
+        for name, image in files.items():
+            path = root / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+    return root
+
+
+def beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    whole = Image.new(left.mode, (left.width + right.width, left.height))
+    whole.paste(left, (0, 0))
+    whole.paste(right, (left.width, 0))
+    return whole
+
+
+def bicubic(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def faults_of(data: Dataset) -> list[tuple[str, str]]:
+    with pytest.raises(DataError) as failure:
+        data.open()
+    return [(fault.path, fault.message) for fault in failure.value.faults]
+
+
+def place_of(cut: Tensor, whole: NDArray[np.uint8]) -> tuple[int, int, bool]:
+    """Where (H, W, C) holds the cut (C, H, W), and whether that is mirrored; it must be there once."""
+    height, width = cut.shape[1:]
+    pixels = cut.permute(1, 2, 0).numpy()
+    found = [
+        (top, left, flipped)
+        for top in range(whole.shape[0] - height + 1)
+        for left in range(whole.shape[1] - width + 1)
+        for flipped in (False, True)
+        if np.array_equal(whole[top : top + height, left : left + width], pixels[:, ::-1] if flipped else pixels)
+    ]
+    (place,) = found
+    return place
