@@ -88,6 +88,8 @@ def _apply(options: argparse.Namespace) -> int:
     examples = _examples(options.choose)
     translator = Translator.load(options.run, checkpoint=options.checkpoint, device=options.device, trust=options.trust)
     direction = translator.direction(options.direction)
+    for name in examples:
+        translator.choice(name, direction)
     drawn = [name for name in translator.choices(direction) if name not in examples]
     several = options.direction is None and len(translator.directions) > 1
     tell(

@@ -62,7 +62,7 @@ def _tap_channels(role: str, network: nn.Module, taps: tuple[str, ...]) -> tuple
     if declared is None or not callable(getattr(network, "features", None)):
         raise UserError(
             f"needs features of {role}, and {type(network).__name__} declares no taps: "
-            f"take a generator that has an attribute `taps` and a method `features`"
+            f"take a generator that does, by an attribute `taps` and a method `features`"
         )
     for tap in taps:
         if tap not in declared:

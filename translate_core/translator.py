@@ -143,10 +143,10 @@ class Translator:
         """
         name = self.direction(direction)
         chosen = self._plan.method.directions[name]
-        decided = {
-            choice: self._on_device(self._planes(example, choice.domain, f"the example for {choice.name}"))
-            for choice, example in self._chosen(name, examples or {}).items()
-        }
+        decided = {}
+        for word, example in (examples or {}).items():
+            choice = self.choice(word, name)
+            decided[choice] = self._on_device(self._planes(example, choice.domain, f"the example for {word}"))
         if isinstance(image, Image.Image):
             self._pil_channels(chosen.target)
         planes = self._planes(image, chosen.source, "the image")
@@ -159,13 +159,14 @@ class Translator:
         pixels = output.permute(1, 2, 0).numpy()
         return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
 
-    def _chosen(self, direction: str, examples: Examples) -> dict[Choice, Image.Image | Tensor]:
-        choices = {choice.name: choice for choice in self._plan.method.directions[direction].choices}
-        for name in examples:
-            if name not in choices:
-                offers = f"It has: {', '.join(choices)}" if choices else "Nothing about it can be chosen"
-                raise UserError(f"{direction} has no choice '{name}'{did_you_mean(name, list(choices))} {offers}")
-        return {choices[name]: example for name, example in examples.items()}
+    def choice(self, name: str, direction: str | None = None) -> Choice:
+        """The choice of that name. Raises UserError for one that the direction does not have."""
+        chosen = self.direction(direction)
+        choices = {choice.name: choice for choice in self._plan.method.directions[chosen].choices}
+        if name not in choices:
+            offers = f"It has: {', '.join(choices)}" if choices else "Nothing about it can be chosen"
+            raise UserError(f"{chosen} has no choice '{name}'{did_you_mean(name, list(choices))} {offers}")
+        return choices[name]
 
     def _planes(self, image: Image.Image | Tensor, domain: str, what: str) -> Tensor:
         """(C, H, W) or (N, C, H, W), as it came. what: for messages."""

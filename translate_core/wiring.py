@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from translate_core.data import Dataset
 from translate_core.errors import Fault, UserError, explain, raised_at
-from translate_core.method import GENERATORS, Direction, Method, MissingTensorError
+from translate_core.method import GENERATORS, Direction, Method, MissingTensorError, Role
 from translate_core.network import Calls, Network, Precision
 from translate_core.phase import Term
 from translate_core.randomness import Draws, numpy_generator
@@ -114,7 +114,7 @@ class _Rehearsal:
             try:
                 given = plan.role.given(self.dataset.channels, modules)
             except UserError as error:
-                self.fault("method", f"network {name} {error}" if str(error).startswith("needs") else str(error))
+                self.fault(self._place_of_taps(plan.role), str(error))
                 continue
             try:
                 with torch.device("meta"):
@@ -133,6 +133,11 @@ class _Rehearsal:
                 self._watch(plan, module, given["in_channels"])
             modules[name] = module
         return modules
+
+    def _place_of_taps(self, role: Role) -> str:
+        """The option of the method that names the taps of a head, if it is one."""
+        options = flatten({"method": self.plan.record["method"]})
+        return next((key for key, value in options.items() if value == list(role.taps)), "method")
 
     def _watch(self, plan: NetworkPlan, module: nn.Module, expected: int) -> None:
         """Remembers a call with other channels than the network was built for: should it fail, this is why."""
