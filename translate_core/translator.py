@@ -328,7 +328,12 @@ def _generators(
     plan: Plan, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
 ) -> dict[str, nn.Module]:
     """The trained networks of the generators' side. Raises UserError when the checkpoint does not fit them."""
-    plans = {name: item for name, item in plan.networks.items() if item.role.side == GENERATORS}
+    plans = {
+        name: item
+        for name, item in plan.networks.items()
+        # A run leaves out what it does not need.
+        if item.role.side == GENERATORS and f"networks/{name}" in checkpoint.parts
+    }
     modules = build_networks(plan, plans, channels, device, load=False)
     states = {}
     for name in modules:

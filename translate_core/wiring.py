@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from translate_core.data import Dataset
 from translate_core.errors import Fault, UserError, explain, raised_at
-from translate_core.method import GENERATORS, Direction, Method, MissingTensorError, Role
+from translate_core.method import Direction, Method, MissingTensorError, Role
 from translate_core.network import Calls, Network, Precision
 from translate_core.phase import Term
 from translate_core.randomness import Draws, numpy_generator
@@ -88,8 +88,10 @@ class _Rehearsal:
             trained |= self._trained(side, modules, played)
         if self.faults:
             return None
-        networks = self._used(modules, trained)
+        by_losses = frozenset(self.calls.reached)
+        self.calls.reached.clear()
         show, compared = self._directions(needed)
+        networks = self._used(modules, trained, by_losses | self.calls.reached)
         counts = {name: sum(p.numel() for p in modules[name].parameters()) for name in networks}
         return Wiring(frozenset(needed), networks, counts, show, compared, tuple(sides))
 
@@ -249,11 +251,11 @@ class _Rehearsal:
                     trained.add(name)
         return trained
 
-    def _used(self, modules: Mapping[str, nn.Module], trained: set[str]) -> dict[str, NetworkPlan]:
-        untrained = [
-            name for name in modules
-            if name not in trained and (self.plan.networks[name].role.side == GENERATORS or name in self.calls.reached)
-        ]  # fmt: skip
+    def _used(
+        self, modules: Mapping[str, nn.Module], trained: set[str], reached: frozenset[str]
+    ) -> dict[str, NetworkPlan]:
+        """The networks that are trained. reached: by a loss, a metric or a translation; those must be among them."""
+        untrained = [name for name in modules if name not in trained and name in reached]
         if untrained:
             self.fault(
                 "losses",

@@ -7,7 +7,17 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from translate_core import DISCRIMINATORS, GENERATORS, Direction, Method, discriminator, generator, head, tensor
+from translate_core import (
+    DISCRIMINATORS,
+    GENERATORS,
+    Direction,
+    Method,
+    UserError,
+    discriminator,
+    generator,
+    head,
+    tensor,
+)
 
 
 class CUT(Method):
@@ -39,6 +49,8 @@ class CUT(Method):
         patches: PositiveInt = 256,
         flip_equivariance: bool = False,
     ) -> None:
+        if not taps:
+            raise UserError("taps must name at least one tap of the generator")
         self.roles = (*type(self).roles[:2], head("H", "G", taps))
         self.taps = taps
         self.patches = patches
