@@ -10,8 +10,10 @@ from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
+from translate_plugins.discriminators.ugatit import UGATITDiscriminator
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
+from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
@@ -58,9 +60,11 @@ def register(registry: Registrar) -> None:
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
     registry.generator("munit", MUNITGenerator)
+    registry.generator("ugatit", UGATITGenerator)
     registry.discriminator("patchgan", PatchGAN)
     registry.discriminator("pixelgan", PixelGAN)
     registry.discriminator("multiscale", Multiscale)
+    registry.discriminator("ugatit", UGATITDiscriminator)
     registry.head("mlp", MLP)
     registry.loss("lsgan", LSGAN)
     registry.loss("bce", BCE)

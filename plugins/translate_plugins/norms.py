@@ -24,9 +24,14 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W), each map of each image to mean 0 and variance 1."""
-        if input.shape[0] == 1:
-            return F.batch_norm(input, None, None, training=True, eps=self.eps)
-        return super().forward(input)
+        return instance_norm(input, self.eps)
+
+
+def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """(N, C, H, W), each map of each image to mean 0 and (biased) variance 1; what `InstanceNorm` computes."""
+    if x.shape[0] == 1:
+        return F.batch_norm(x, None, None, training=True, eps=eps)
+    return F.instance_norm(x, eps=eps)
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
@@ -96,3 +101,73 @@ class SampleNorm(nn.Module):
         std, mean = torch.std_mean(precise, dim=(1, 2, 3), keepdim=True)
         y = (precise - mean) / (std + self.eps)
         return (y * self.gamma[:, None, None] + self.beta[:, None, None]).to(x.dtype)
+
+
+class AdaLIN(nn.Module):
+    """Adaptive layer-instance norm: a mixture of instance norm and layer norm, scaled and shifted from outside.
+
+    AdaLIN(x) = γ · (ρ · IN(x) + (1 - ρ) · LN(x)) + β (Kim et al., U-GAT-IT, ICLR 2020, equation 1). IN takes its
+    statistics of each map, LN of all maps of an image; (x - μ) / sqrt(σ² + 1e-5), σ² unbiased as in the authors' code.
+    There is a ρ for each map; it is trained, and `clip` keeps it in [0, 1].
+    """
+
+    rho: nn.Parameter
+
+    def __init__(self, channels: int, rho: float = 0.9) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full((channels,), rho))
+
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        """x: (N, C, H, W). gamma, beta: (N, C). Returns the shape and the dtype of x."""
+        return (_mixed(x, self.rho) * gamma[..., None, None] + beta[..., None, None]).to(x.dtype)
+
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Puts every ρ back into [0, 1]."""
+        self.rho.clamp_(0, 1)
+
+
+class ILN(nn.Module):
+    """Layer-instance norm: AdaLIN whose γ and β are its own parameters, 1 and 0 at first, as ρ is 0.
+
+    ILN(x) = γ · (ρ · IN(x) + (1 - ρ) · LN(x)) + β, as `AdaLIN` (Kim et al., U-GAT-IT, ICLR 2020, section 2.1.2): the
+    norm of the doublings, where the layers above have adapted the maps already.
+    """
+
+    rho: nn.Parameter
+
+    def __init__(self, channels: int, rho: float = 0.0) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full((channels,), rho))
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape and dtype."""
+        return (_mixed(x, self.rho) * self.gamma[:, None, None] + self.beta[:, None, None]).to(x.dtype)
+
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Puts every ρ back into [0, 1]."""
+        self.rho.clamp_(0, 1)
+
+
+def clip_mixtures(network: nn.Module) -> None:
+    """Puts every ρ of the network's `AdaLIN` and `ILN` back into [0, 1]."""
+    for module in network.modules():
+        if isinstance(module, AdaLIN | ILN):
+            module.clip()
+
+
+def _mixed(x: Tensor, rho: Tensor) -> Tensor:
+    """ρ · IN(x) + (1 - ρ) · LN(x), unbiased variances with 1e-5 inside the root.
+
+    torch's norms have the biased variance, (n - 1) / n times the unbiased one for n values: x / sqrt(unbiased + eps) is
+    sqrt((n - 1) / n) · x / sqrt(biased + eps · (n - 1) / n).
+    """
+    channels, height, width = x.shape[1:]
+    of_map, of_image = (1 - 1 / (height * width)), (1 - 1 / (channels * height * width))
+    instance = instance_norm(x, eps=1e-5 * of_map)
+    layer = F.group_norm(x, 1, eps=1e-5 * of_image)
+    mixture = rho[:, None, None]
+    return mixture * of_map**0.5 * instance + (1 - mixture) * of_image**0.5 * layer

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
+from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
@@ -35,7 +36,7 @@ PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     for dropout in (0.0, 0.5)
 }
 
-Generator = MUNITGenerator | ResNet | UNet
+Generator = MUNITGenerator | ResNet | UGATITGenerator | UNet
 
 VARIANTS: dict[str, Callable[[], Generator]] = {
     **{f"resnet norm={norm}": partial(ResNet, 3, 2, blocks=1, width=4, norm=norm) for norm in NORMS},
@@ -59,6 +60,8 @@ VARIANTS: dict[str, Callable[[], Generator]] = {
     "munit": partial(MUNITGenerator, 3, 3, blocks=2, width=4, mlp_width=8),
     "munit downs=1": partial(MUNITGenerator, 1, 3, blocks=1, width=2, downs=1, style_downs=3, style_channels=1),
     "munit style_downs=1": partial(MUNITGenerator, 1, 3, blocks=1, width=2, downs=3, style_downs=1, mlp_width=8),
+    "ugatit": partial(UGATITGenerator, 3, 3, blocks=2, width=4, size=16),
+    "ugatit downs=1": partial(UGATITGenerator, 1, 3, blocks=1, width=8, downs=1, light=True),
     "unet dropout": partial(UNet, 3, 3, downs=6, width=2, dropout=0.5),
 }
 

@@ -19,6 +19,8 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "resnet antialiased": {"blocks": 1, "width": 4, "antialias": True},
     "unet": {"downs": 3, "width": 4, "norm": "batch"},
     "munit": {"blocks": 1, "width": 4, "mlp_width": 8},
+    "ugatit": {"blocks": 1, "width": 4, "size": 32},
+    "ugatit light": {"blocks": 1, "width": 4, "light": True},
 }
 DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "patchgan": {"layers": 2, "width": 4},
@@ -26,6 +28,7 @@ DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "pixelgan": {"width": 4},
     "multiscale": {"scales": 2, "layers": 2, "width": 4},
     "multiscale normed": {"scales": 2, "layers": 2, "width": 4, "norm": "batch", "spectral_norm": True},
+    "ugatit": {"layers": 5, "width": 4},
 }
 TABLE = [("generator", name) for name in GENERATORS] + [("discriminator", name) for name in DISCRIMINATORS]
 networks = pytest.mark.parametrize(("kind", "name"), TABLE)

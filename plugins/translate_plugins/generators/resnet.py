@@ -16,11 +16,15 @@ from translate_plugins.sampling import BlurDown, BlurUp
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions and a skip: x + norm(conv(dropout(ReLU(norm(conv(x)))))), no activation after the sum."""
+    """Two 3×3 convolutions and a skip: x + norm(conv(dropout(ReLU(norm(conv(x)))))), no activation after the sum.
 
-    def __init__(self, channels: int, norm: Norm, dropout: float, padding: Padding) -> None:
+    bias: whether the convolutions have one; None for what goes with the norm in CycleGAN.
+    """
+
+    def __init__(self, channels: int, norm: Norm, dropout: float, padding: Padding, bias: bool | None = None) -> None:
         super().__init__()
-        pad, bias = PADS[padding], conv_bias(norm)
+        pad = PADS[padding]
+        bias = conv_bias(norm) if bias is None else bias
         self.conv_block = nn.Sequential(
             pad(1),
             nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
