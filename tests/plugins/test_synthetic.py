@@ -230,6 +230,48 @@ def test_b_is_drawn_with_replacement(plain: Synthetic) -> None:
     assert 25 < len(torch.unique(zebras, dim=0)) < 50
 
 
+def test_pairs_are_two_drawings_of_one_scene_mirrored_together(plain: Synthetic) -> None:
+    paired, upright = opened(paired=True), opened(paired=True, flip=False)
+    assert len(paired.train) == 60
+    for index in (0, 17, 59):
+        horse, zebra = (upright.train.draw(index, np.random.default_rng(1))[key] for key in ("real_A", "real_B"))
+        # The horses are those of the unpaired set; the zebra differs on the coat alone.
+        assert torch.equal(horse, plain.train.draw(index, np.random.default_rng(1))["real_A"])
+        changed = (horse != zebra).any(0)
+        assert 0.08 < changed.float().mean() < 0.4
+        assert ((zebra.float() - horse.float()).mean(0)[changed] > 0).float().mean() > 0.99
+        flipped = 0
+        for seed in range(60):
+            item = paired.train.draw(index, np.random.default_rng(seed))
+            mirrored = not torch.equal(item["real_A"], horse)
+            expected = [image.flip(2) if mirrored else image for image in (horse, zebra)]
+            assert torch.equal(item["real_A"], expected[0])
+            assert torch.equal(item["real_B"], expected[1])
+            flipped += mirrored
+        assert 15 < flipped < 45
+
+
+def test_pairs_change_no_test_image_and_no_unpaired_draw(plain: Synthetic) -> None:
+    paired = opened(paired=True, flip=False)
+    for domain in "AB":
+        assert all(same(paired.test[domain][index], plain.test[domain][index]) for index in range(24))
+    assert paired.fingerprint() != plain.fingerprint()
+    assert plain.fingerprint() == "df57b1ad458b9a3c"  # of runs that were begun before there were pairs
+
+
+def test_the_order_of_an_unpaired_draws_chances_stays(dataset: Synthetic, plain: Synthetic) -> None:
+    """The other's index, the flip of A, the flip of B: runs that were begun earlier go on with the same images."""
+    horses, zebras = plain.train._horses, plain.train._zebras  # type: ignore[attr-defined]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        other, flips = rng.integers(60), [rng.random() < 0.5 for _ in "AB"]
+        pair = zip((horses[7], zebras[other]), flips, strict=True)
+        expected = [image[..., ::-1] if flip else image for image, flip in pair]
+        item = dataset.train.draw(7, np.random.default_rng(seed))
+        assert np.array_equal(item["real_A"], expected[0])
+        assert np.array_equal(item["real_B"], expected[1])
+
+
 def test_splits_survive_pickling(dataset: Synthetic) -> None:
     train, test = pickle.loads(pickle.dumps((dataset.train, dict(dataset.test))))
     assert same(train.draw(2, np.random.default_rng(3)), dataset.train.draw(2, np.random.default_rng(3)))

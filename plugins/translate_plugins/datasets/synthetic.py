@@ -1,8 +1,9 @@
-"""Drawn horses and zebras: an unpaired set that needs no download, with the truth to score a translation against."""
+"""Drawn horses and zebras: a set that needs no download, with the truth to score a translation against."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -20,15 +21,16 @@ Domain = Literal["A", "B"]
 
 
 class Synthetic(Dataset):
-    """Horses (A) and zebras (B), drawn when the set is opened: unpaired to train on, with the truth to test with.
+    """Horses (A) and zebras (B), drawn when the set is opened: unpaired or paired, with the truth to test with.
 
     A scene is a landscape with an animal, and can be drawn with a horse or with a zebra; either picture determines the
     other. A zebra has the dark stripes of the horse's colour, with the same cream colour in between for all. A horse is
-    faintly lighter where the zebra is cream. Everything else is equal. No scene is drawn in both training domains;
-    the test images of each domain are scenes of their own and come with `truth_A` or `truth_B`.
+    faintly lighter where the zebra is cream. Everything else is equal. No scene is drawn in both training domains,
+    unless `paired` is set; the test images of each domain are scenes of their own, with `truth_A` or `truth_B`.
 
     Every image depends on `seed`, its split, its domain and its number alone. An epoch is `train` draws: A in shuffled
-    order, B at random with replacement. Items are uint8 (3, size, size).
+    order, B at random with replacement; with `paired` both drawings of a scene, in shuffled order, mirrored together.
+    Items are uint8 (3, size, size).
 
     Args:
         size: height and width of the images, a multiple of 4; stripes are some 3 pixels wide at 64.
@@ -36,6 +38,7 @@ class Synthetic(Dataset):
         test: test images in each domain.
         seed: another seed gives other scenes.
         flip: mirror each training image with a probability of one half.
+        paired: train on pairs: B is the zebra of the scene that A shows with a horse. The test images are the same.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Synthetic(Dataset):
         test: PositiveInt = 64,
         seed: NonNegativeInt = 0,
         flip: bool = True,
+        paired: bool = False,
     ) -> None:
         self.channels = {"A": 3, "B": 3}
         self.size = (size, size)
@@ -52,12 +56,16 @@ class Synthetic(Dataset):
         self._lengths = {"train": train, "test": test}
         self._seed = seed
         self._flip = flip
+        self._paired = paired
 
     def open(self) -> None:
         """Draw all images: some 3 seconds for a thousand of 64×64."""
-        horses, _ = self._draw("train", "A")
-        _, zebras = self._draw("train", "B")
-        self.train = _Train(horses, zebras, self._flip)
+        horses, zebras = self._draw("train", "A")
+        if self._paired:
+            self.train: TrainSplit = _PairedTrain(horses, zebras, self._flip)
+        else:
+            _, zebras = self._draw("train", "B")
+            self.train = _Train(horses, zebras, self._flip)
         horses, as_zebras = self._draw("test", "A")
         as_horses, zebras = self._draw("test", "B")
         self.test = {"A": _Test("A", horses, as_zebras), "B": _Test("B", zebras, as_horses)}
@@ -68,6 +76,8 @@ class Synthetic(Dataset):
         The pixels are left out: their last bit may differ between processors, and a run may move.
         """
         decides = f"{DRAWING} {self._side} {self._lengths['train']} {self._lengths['test']} {self._seed}"
+        if self._paired:
+            decides += " paired"
         return hashlib.sha256(decides.encode()).hexdigest()[:16]
 
     def _draw(self, split: Literal["train", "test"], domain: Domain) -> tuple[Images, Images]:
@@ -91,14 +101,20 @@ class _Train(TrainSplit):
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
         other = int(rng.integers(len(self._zebras)))
-        return {
-            "real_A": self._augmented(self._horses[index], rng),
-            "real_B": self._augmented(self._zebras[other], rng),
-        }
+        (horse,) = self._augmented([self._horses[index]], rng)
+        (zebra,) = self._augmented([self._zebras[other]], rng)
+        return {"real_A": horse, "real_B": zebra}
 
-    def _augmented(self, image: Images, rng: np.random.Generator) -> torch.Tensor:
+    def _augmented(self, images: Sequence[Images], rng: np.random.Generator) -> list[torch.Tensor]:
+        """Copies, all of them mirrored or none."""
         mirrored = self._flip and rng.random() < 0.5
-        return torch.from_numpy((image[..., ::-1] if mirrored else image).copy())
+        return [torch.from_numpy((image[..., ::-1] if mirrored else image).copy()) for image in images]
+
+
+class _PairedTrain(_Train):
+    def draw(self, index: int, rng: np.random.Generator) -> Item:
+        horse, zebra = self._augmented([self._horses[index], self._zebras[index]], rng)
+        return {"real_A": horse, "real_B": zebra}
 
 
 class _Test(TestSplit):
