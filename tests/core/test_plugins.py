@@ -352,12 +352,14 @@ def _names_of_components() -> set[str]:
 def test_the_engine_names_no_component() -> None:
     names = _names_of_components()
     assert names >= {"cyclegan", "CycleGAN", "G_AB", "lsgan", "synthetic", "resnet"}
-    pattern = re.compile(rf"(?<![\w.])({'|'.join(sorted(names))})(?!\w)")
+    # `cut` is a word of the language, G, D and H are letters of shapes: these count where they stand alone.
+    alone = {name for name in names if len(name) <= 3}
+    pattern = re.compile(rf"(?<![\w.])({'|'.join(sorted(names - alone))})(?!\w)")
     found = [
         f"{source.name}:{line}: {word!r}"
         for source in SOURCES
         for line, word in _words(ast.parse(source.read_text()))
-        if pattern.search(word)
+        if pattern.search(word) or word in alone
     ]
     assert found == []
 
