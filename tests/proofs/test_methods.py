@@ -300,8 +300,8 @@ RECIPES: Mapping[str, tuple[Loop, dict[str, Any]]] = {
         {
             "method": {"type": "ugatit"},
             "generator": {"type": "ugatit", "width": 4, "blocks": 1, "size": 24},
-            "discriminator": {"type": "ugatit", "width": 4, "layers": 3},
-            "networks": {"D_A_local": {"layers": 2}, "D_B_local": {"layers": 2}},
+            "discriminator": {"type": "ugatit", "width": 4, "layers": 4},
+            "networks": {"D_A_local": {"layers": 3}, "D_B_local": {"layers": 3}},
             "losses": {
                 "adversarial": SUMMED,
                 "cycle": {"type": "cycle", "weight": 10},
