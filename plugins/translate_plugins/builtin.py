@@ -11,8 +11,10 @@ from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
 from translate_plugins.discriminators.ugatit import UGATITDiscriminator
+from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
+from translate_plugins.generators.resnet_adalin import ResNetAdaLIN
 from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
 from translate_plugins.heads.mlp import MLP
@@ -59,6 +61,8 @@ def register(registry: Registrar) -> None:
     registry.method("gan", GAN)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
+    registry.generator("johnson", Johnson)
+    registry.generator("resnet_adalin", ResNetAdaLIN)
     registry.generator("munit", MUNITGenerator)
     registry.generator("ugatit", UGATITGenerator)
     registry.discriminator("patchgan", PatchGAN)

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
+from translate_plugins.generators.resnet_adalin import ResNetAdaLIN
 from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
 
@@ -36,7 +39,7 @@ PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     for dropout in (0.0, 0.5)
 }
 
-Generator = MUNITGenerator | ResNet | UGATITGenerator | UNet
+Generator = Johnson | MUNITGenerator | ResNet | ResNetAdaLIN | UGATITGenerator | UNet
 
 VARIANTS: dict[str, Callable[[], Generator]] = {
     **{f"resnet norm={norm}": partial(ResNet, 3, 2, blocks=1, width=4, norm=norm) for norm in NORMS},
@@ -62,6 +65,17 @@ VARIANTS: dict[str, Callable[[], Generator]] = {
     "munit style_downs=1": partial(MUNITGenerator, 1, 3, blocks=1, width=2, downs=3, style_downs=1, mlp_width=8),
     "ugatit": partial(UGATITGenerator, 3, 3, blocks=2, width=4, size=16),
     "ugatit downs=1": partial(UGATITGenerator, 1, 3, blocks=1, width=8, downs=1, light=True),
+    **{f"johnson norm={norm}": partial(Johnson, 3, 2, blocks=1, width=4, norm=norm) for norm in NORMS},
+    **{
+        f"johnson padding={padding} upsample={upsample}": partial(
+            Johnson, 1, 3, blocks=2, width=4, padding=padding, upsample=upsample
+        )
+        for padding in PADDINGS
+        for upsample in UPSAMPLES
+    },
+    "johnson bare": partial(Johnson, 3, 3, blocks=1, width=4, norm="none", padding="zero"),
+    **{f"resnet_adalin blocks={blocks}": partial(ResNetAdaLIN, 3, 3, blocks=blocks, width=4) for blocks in (1, 2, 3)},
+    "resnet_adalin downs=1": partial(ResNetAdaLIN, 1, 3, blocks=2, width=8, downs=1),
     "unet dropout": partial(UNet, 3, 3, downs=6, width=2, dropout=0.5),
 }
 
@@ -93,6 +107,12 @@ def test_parameter_counts_are_those_in_print() -> None:
         assert parameters(UNet(3, 3, norm="batch")) == 54_413_955
         # What instance norm has in biases is less than what batch norm has in weights and biases.
         assert parameters(UNet(3, 3)) == 54_409_603
+        # The well-known port of Johnson's net has 1,679,235, for its instance norms have weights: two for each map.
+        assert parameters(Johnson(3, 3)) == 1_679_235 - 2 * (32 + 64 + 128 + 10 * 128 + 64 + 32)
+        # The light U-GAT-IT generator has two blocks more, and the attention.
+        attention = 2 * 256 + 256 * 512 + 256
+        blocks = 2 * 9 * 256**2 + (2 * 9 * 256**2 + 2 * 256)
+        assert parameters(ResNetAdaLIN(3, 3)) == 10_589_888 - attention - blocks
 
 
 @needs_golden
@@ -250,3 +270,59 @@ def test_resize_conv_draws_no_checkerboard() -> None:
 
     assert ripple("resize_conv") < 1e-6
     assert ripple("transposed") > 1e-2
+
+
+def reflect(x: Tensor, by: int) -> Tensor:
+    return F.pad(x, (by, by, by, by), mode="reflect")
+
+
+def instance_norm(x: Tensor) -> Tensor:
+    deviation = x - x.mean(dim=(2, 3), keepdim=True)
+    return deviation / (deviation.square().mean(dim=(2, 3), keepdim=True) + 1e-5).sqrt()
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLES)
+def test_johnson_computes_what_the_paper_has(upsample: Any) -> None:
+    torch.manual_seed(0)
+    network = Johnson(3, 2, width=4, upsample=upsample).double()
+    values = iter(network.state_dict().values())
+
+    def conv(x: Tensor, kernel: int, stride: int = 1) -> Tensor:
+        return F.conv2d(reflect(x, kernel // 2), next(values), next(values), stride=stride)
+
+    images = torch.rand(2, 3, 24, 32, dtype=torch.float64) * 2 - 1
+    x = instance_norm(conv(images, 9)).relu()
+    x = instance_norm(conv(x, 3, stride=2)).relu()
+    x = instance_norm(conv(x, 3, stride=2)).relu()
+    for _ in range(5):
+        x = x + instance_norm(conv(instance_norm(conv(x, 3)).relu(), 3))
+    for _ in range(2):
+        if upsample == "resize_conv":
+            x = conv(x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3), 3)
+        else:
+            x = F.conv_transpose2d(x, next(values), next(values), stride=2, padding=1, output_padding=1)
+        x = instance_norm(x).relu()
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), conv(x, 9).tanh(), rtol=0, atol=1e-10)
+    assert next(values, None) is None, "a weight was not used"
+
+
+def test_resnet_adalin_is_u_gat_it_without_attention() -> None:
+    """Light U-GAT-IT of three blocks a half, its attention made to let the features pass."""
+    torch.manual_seed(0)
+    network, ugatit = (
+        ResNetAdaLIN(3, 3, width=4).double(),
+        UGATITGenerator(3, 3, width=4, blocks=3, light=True).double(),
+    )
+    missing = ugatit.load_state_dict(network.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    assert {key.partition(".")[0] for key in missing.missing_keys} == {"attention"}
+    ugatit.attention.forward = lambda x: (x, x, x)  # type: ignore[method-assign]
+    images = torch.rand(2, 3, 24, 16, dtype=torch.float64) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), ugatit(images), rtol=0, atol=0)
+        for name, parameter in network.named_parameters():
+            if name.endswith("rho"):
+                parameter.fill_(-1)
+    network.after_update()
+    assert all((value >= 0).all() for key, value in network.state_dict().items() if key.endswith("rho"))

@@ -19,6 +19,9 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "resnet antialiased": {"blocks": 1, "width": 4, "antialias": True},
     "unet": {"downs": 3, "width": 4, "norm": "batch"},
     "munit": {"blocks": 1, "width": 4, "mlp_width": 8},
+    "johnson": {"blocks": 1, "width": 4},
+    "johnson transposed": {"blocks": 1, "width": 4, "upsample": "transposed"},
+    "resnet_adalin": {"blocks": 2, "width": 4},
     "ugatit": {"blocks": 1, "width": 4, "size": 32},
     "ugatit light": {"blocks": 1, "width": 4, "light": True},
 }

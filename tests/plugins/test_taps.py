@@ -9,24 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from translate_core import UserError
+from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.resnet import ResidualBlock, ResNet
 from translate_plugins.generators.unet import Level, UNet
 
 NORMS: tuple[Any, ...] = ("instance", "batch", "none")
 
-NETWORKS: dict[str, Callable[[], ResNet | UNet]] = {
+NETWORKS: dict[str, Callable[[], Johnson | ResNet | UNet]] = {
     **{f"resnet norm={norm}": partial(ResNet, 3, 2, blocks=2, width=4, norm=norm) for norm in NORMS},
     **{
         f"antialiased resnet norm={norm}": partial(ResNet, 3, 2, blocks=2, width=4, norm=norm, antialias=True)
         for norm in NORMS
     },
     "resnet downs=3": partial(ResNet, 1, 1, blocks=1, width=2, downs=3, padding="zero", upsample="resize_conv"),
+    **{f"johnson norm={norm}": partial(Johnson, 3, 2, blocks=2, width=4, norm=norm) for norm in NORMS},
     **{f"unet norm={norm}": partial(UNet, 3, 2, downs=4, width=4, norm=norm) for norm in NORMS},
     "unet downs=2": partial(UNet, 1, 3, downs=2, width=2),
 }
 
 
-def again(network: ResNet | UNet, images: Tensor) -> dict[str, Tensor]:
+def again(network: Johnson | ResNet | UNet, images: Tensor) -> dict[str, Tensor]:
     """Every tap, by a walk over the layers that computes nothing in place; the names counted anew."""
     found: dict[str, Tensor] = {}
     if isinstance(network, UNet):
@@ -56,12 +58,12 @@ def again(network: ResNet | UNet, images: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def images_for(network: ResNet | UNet) -> Tensor:
+def images_for(network: Johnson | ResNet | UNet) -> Tensor:
     images: Tensor = torch.randn(2, network.taps["image"], 2 * network.smallest, 3 * network.smallest).double()
     return images
 
 
-def build(name: str) -> ResNet | UNet:
+def build(name: str) -> Johnson | ResNet | UNet:
     torch.manual_seed(0)
     return NETWORKS[name]().double()
 
