@@ -6,7 +6,7 @@ What stands in `__all__` is what plugins and users build on.
 from translate_core.data import Dataset, Item, TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault, RecipeError, UserError
 from translate_core.hookspecs import CONTRACT, hookimpl
-from translate_core.loss import Loss, Tensors
+from translate_core.loss import Frozen, Loss, Tensors
 from translate_core.method import (
     DISCRIMINATORS,
     GENERATORS,
@@ -38,6 +38,7 @@ __all__ = [
     "Direction",
     "Factory",
     "Fault",
+    "Frozen",
     "Item",
     "Length",
     "Loss",

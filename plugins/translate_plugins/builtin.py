@@ -25,6 +25,7 @@ from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
 from translate_plugins.losses.hinge import Hinge
 from translate_plugins.losses.lsgan import LSGAN
 from translate_plugins.losses.patch_nce import PatchNCE
+from translate_plugins.losses.perceptual import Perceptual
 from translate_plugins.losses.r1 import R1
 from translate_plugins.losses.reconstruction import Cycle, Identity
 from translate_plugins.losses.ssim import SSIMLoss
@@ -82,6 +83,7 @@ def register(registry: Registrar) -> None:
     registry.loss("smooth_l1", SmoothL1)
     registry.loss("charbonnier", Charbonnier)
     registry.loss("ssim", SSIMLoss)
+    registry.loss("perceptual", Perceptual)
     registry.loss("patch_nce", PatchNCE)
     registry.loss("cam", CAM)
     registry.pool("history", History)

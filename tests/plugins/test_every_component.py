@@ -76,10 +76,13 @@ def folders(type_: str) -> Callable[[Path], dict[str, Any]]:
 
 def perceptual(root: Path) -> dict[str, Any]:
     """VGG with weights drawn at random, for its own cannot be fetched everywhere."""
-    from torchvision.models import vgg16
-
-    torch.manual_seed(0)
-    torch.save(vgg16(weights=None).state_dict(), root / "vgg16.pth")
+    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}  # up to relu2_2, the default
+    rng = torch.Generator().manual_seed(0)
+    state = {}
+    for index, (outputs, inputs) in shapes.items():
+        state[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=rng) / (3 * inputs**0.5)
+        state[f"features.{index}.bias"] = torch.zeros(outputs)
+    torch.save(state, root / "vgg16.pth")
     return loss("perceptual", weights=str(root / "vgg16.pth"), pairs=PAIRS)
 
 

@@ -1,0 +1,166 @@
+"""Features of images: VGG as it was trained on ImageNet, no deeper than is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from translate_core import UserError
+from translate_core.errors import did_you_mean
+from translate_core.weights import read
+from translate_plugins.datasets.lock import locked
+from translate_plugins.datasets.transfer import TransferError, discard, transfer
+from translate_plugins.losses.pairwise import written
+
+VGG = Literal["vgg16", "vgg19"]
+
+_MEAN_AND_DEVIATION = ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))
+"""Of red, green and blue on ImageNet, in values 0 … 1."""
+
+
+class VGGFeatures(nn.Module):
+    """Features of a VGG network (Simonyan and Zisserman, ICLR 2015) at layers of the usual names, `relu2_2`.
+
+    The networks are torchvision's; of them only what lies before the deepest of the layers is kept.
+
+    Args:
+        network: vgg16 or vgg19.
+        layers: conv, relu and pool with their block and place in it: conv1_1, relu1_1, … pool1, conv2_1, …
+
+    Raises UserError for layers that the network does not have. Its weights come from `load`.
+    """
+
+    def __init__(self, network: VGG, layers: Collection[str]) -> None:
+        super().__init__()
+        with torch.device("meta"):  # torchvision would draw 100 million weights
+            whole = _torchvision_builder(network)(weights=None, init_weights=False).features
+        names = _names(whole)
+        for layer in layers:
+            if layer not in names:
+                raise UserError(
+                    f"{network} has no layer '{layer}'{did_you_mean(layer, names)} It has: {', '.join(names)}"
+                )
+        self.network = network
+        self.taps = {names.index(layer): layer for layer in layers}
+        self.features = whole[: max(self.taps) + 1]
+        for index in self.taps:
+            after = index + 1
+            if after < len(self.features) and isinstance(self.features[after], nn.ReLU):
+                self.features[after] = nn.ReLU()  # torchvision's would overwrite the features before it
+        self.smallest = 2 ** sum(isinstance(layer, nn.MaxPool2d) for layer in self.features)
+
+    def load(self, file: Path) -> None:
+        """file: a state_dict with the names that torchvision gives, of at least the tensors that are needed.
+
+        Raises UserError for a file that is not of this network.
+        """
+        state = read(file)
+        own = self.features.state_dict()
+        missing = [f"features.{key}" for key in own if f"features.{key}" not in state]
+        if missing:
+            raise UserError(f"{file} is no state_dict of torchvision's {self.network}: it has no {missing[0]}")
+        for key, value in own.items():
+            given = state[f"features.{key}"]
+            if given.shape != value.shape:
+                raise UserError(
+                    f"{file} is no state_dict of torchvision's {self.network}: its features.{key} is "
+                    f"{written(given)}, not {written(value)}"
+                )
+        loaded = {key: state[f"features.{key}"].to(torch.float32) for key in own}
+        self.features.load_state_dict(loaded, assign=True)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """images: (N, 1 or 3, H, W) in [-1, 1]; one channel is taken for grey. Returns features by layer.
+
+        Raises UserError for other numbers of channels, and for images too small for the deepest layer.
+        """
+        channels, height, width = images.shape[1:]
+        if channels not in (1, 3):
+            raise UserError(f"{self.network} sees images with 1 or 3 channels, and was given {channels}")
+        if min(height, width) < self.smallest:
+            deepest = self.taps[max(self.taps)]
+            raise UserError(
+                f"{self.network} needs images of at least {self.smallest}×{self.smallest} up to {deepest}, "
+                f"and was given {height}×{width}"
+            )
+        x = ((images + 1) / 2).expand(-1, 3, -1, -1)
+        # As plain numbers, which have the precision of the images, whatever it is.
+        x = torch.stack([(x[:, i] - mean) / std for i, (mean, std) in enumerate(_MEAN_AND_DEVIATION)], 1)
+        found = {}
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self.taps:
+                found[self.taps[index]] = x
+        return found
+
+
+def trained_weights(network: VGG) -> Path:
+    """torchvision's file of weights trained on ImageNet, in the cache of torch.hub; fetched if it is not there yet.
+
+    Its name holds the beginning of its SHA-256, against which a download is checked before it gets that name. Raises
+    UserError when it is not there and cannot be fetched.
+    """
+    url = _address(network)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if file.is_file():
+        return file
+    part = file.with_name(file.name + ".part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(file.with_name(file.name + ".lock")):
+            if not file.is_file():
+                transfer(url, part)
+                _check(part, file.name)
+                part.replace(file)
+                discard(part)
+    except (TransferError, OSError) as error:
+        raise UserError(
+            f"needs the weights of {network}, which are neither at {file} nor could be fetched from {url}: {error}. "
+            f"Put the file there by hand, or say where it is: `weights: FILE`"
+        ) from None
+    return file
+
+
+def _check(part: Path, name: str) -> None:
+    """Raises TransferError, and removes the part, unless its SHA-256 begins as the name ends."""
+    expected = re.search(r"-([0-9a-f]{8,})\.", name)
+    assert expected is not None
+    with part.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not digest.startswith(expected[1]):
+        discard(part)
+        raise TransferError(f"it has another content than its name says (SHA-256 {digest[:8]}…)")
+
+
+def _names(features: nn.Sequential) -> list[str]:
+    """The usual name of each layer of torchvision's list."""
+    names = []
+    block, place = 1, 0
+    for layer in features:
+        if isinstance(layer, nn.MaxPool2d):
+            names.append(f"pool{block}")
+            block, place = block + 1, 0
+        elif isinstance(layer, nn.Conv2d):
+            place += 1
+            names.append(f"conv{block}_{place}")
+        else:
+            names.append(f"relu{block}_{place}")
+    return names
+
+
+def _torchvision_builder(network: VGG) -> Callable[..., Any]:
+    """Imported when it is needed: it takes longer to import than all else together."""
+    return getattr(importlib.import_module("torchvision.models"), network)
+
+
+def _address(network: VGG) -> str:
+    """Where torchvision has the weights trained on ImageNet."""
+    trained = getattr(importlib.import_module("torchvision.models"), f"{network.upper()}_Weights")
+    return str(trained.IMAGENET1K_V1.url)
