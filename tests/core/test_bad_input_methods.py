@@ -1,0 +1,142 @@
+"""What people get wrong about the parts that not every method has: heads, taps, weights that change, pairs."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import make_folders
+from translate_core.run import main
+
+RECIPE: dict[str, Any] = {
+    "method": {"type": "cut", "taps": ["image", "down1", "block1"], "patches": 16},
+    "data": {"type": "unpaired_folders", "transform": {"crop": 24}},
+    "generator": {"type": "resnet", "blocks": 1, "width": 4},
+    "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
+    "head": {"type": "mlp", "width": 8},
+    "losses": {"adversarial": {"type": "lsgan"}, "nce": {"type": "patch_nce"}},
+    "optimizer": {"type": "adam"},
+    "training": {"length": "2 steps", "workers": 0},
+}
+TENSORS = "real_A, real_B, fake_B, idt_B, both, z_fake_B, z_real_A, z_idt_B, z_real_B"
+WRONG = {
+    "method.taps=[image, blck1]": (
+        "method.taps  G has no tap 'blck1', did you mean 'block1'? ResNet has: image, down1, down2, block1",
+    ),
+    "generator={type: unet, downs: 3, width: 4}": (
+        "method.taps  G has no tap 'block1'. UNet has: image, down1, down2, down3",
+    ),
+    "generator={type: munit, width: 4}": (
+        "method.taps  needs features of G, and MUNITGenerator declares no taps: take a generator that does, by an "
+        "attribute `taps` and a method `features`",
+        "generator    G needs a generator with a method 'features', which munit does not have",
+    ),
+    "method.taps=[]": ("method  taps must name at least one tap of the generator",),
+    "method.patches=0": ("method.patches  must be a whole number greater than 0, not 0",),
+    "head=null": ("head  is missing: the recipe names no head. There are: mlp",),
+    "head={type: mpl}": ("head.type  there is no head 'mpl', did you mean 'mlp'? There are: mlp",),
+    "head.width=0": ("head.width  must be a whole number greater than 0, not 0",),
+    "method={type: cyclegan}": ("head  the method has no head: leave the block out",),
+    "losses.nce.weight={from: 0, to: 1}": (
+        "losses.nce.weight.steps  is missing: a changing weight needs it (a whole number greater than 0)",
+    ),
+    "losses.nce.weight={from: -1, to: 1, step: 5}": (
+        "losses.nce.weight.from   must be a number at least 0, not -1",
+        "losses.nce.weight.step   a changing weight has no option 'step', did you mean 'steps'? It takes: from, to, ",
+        "losses.nce.weight.steps  is missing: a changing weight needs it (a whole number greater than 0)",
+    ),
+    "losses.nce.weight={from: 0, to: 1, steps: 0}": (
+        "losses.nce.weight.steps  must be a whole number greater than 0, not 0",
+    ),
+    "losses.r={type: r1, weight: 3}": (
+        "losses.r.weight  scales the generators' side, which r1 does not have: leave it out (0 switches the loss off); "
+        "its own options say how strong it is",
+    ),
+    "losses.nce.pairs={z_fake_B: z_real_a}": (
+        f"losses.nce.pairs.z_fake_B  the method has no tensor 'z_real_a', did you mean 'z_real_A'? It has: {TENSORS}",
+    ),
+    "losses.nce.pairs={fake_B: real_A}": (
+        "losses.nce  patch_nce compares embeddings, batch × patches × width, and was given 1×3×24×24: name the output "
+        "of a projection head in `pairs`",
+    ),
+    "losses.cam={type: cam}": ("losses.cam  method CUT compares no tensors under 'cam'. It has: nce.",),
+    "losses.adversarial.augment=[colour]": (
+        "losses.adversarial.augment  must be a list, each one of color, translation, cutout, not [colour]",
+    ),
+    "networks.F.width=4": ("networks.F  the method has no network 'F'. It has: G, D, H",),
+}
+METHODS = {
+    "munit": ("generator  AE_A needs a generator with a method 'encode', which resnet does not have",),
+    "ugatit": ("generator  G_AB needs a generator with a method 'attend', which resnet does not have",),
+}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    data = copy.deepcopy(RECIPE)
+    data["data"]["root"] = str(make_folders(tmp_path / "data"))
+    path = tmp_path / "cut.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_recipe(override: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu", "--set", override]) == 2
+    error = capsys.readouterr().err
+    for line in WRONG[override]:
+        assert line in error, error
+    assert f"has {len(WRONG[override])} fault" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_that_lacks_what_the_method_calls(
+    method: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = yaml.safe_load(recipe.read_text())
+    del data["head"], data["losses"]["nce"]
+    data["method"] = {"type": method}
+    recipe.write_text(yaml.safe_dump(data))
+    assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert all(line in error for line in METHODS[method]), error
+
+
+def test_the_recipe_that_is_varied_is_good(recipe: Path, tmp_path: Path) -> None:
+    assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0
+
+
+def test_what_no_loss_needs_is_left_out(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the contrastive loss nothing needs the heads, and nothing of them is built or computed."""
+    arguments = [str(recipe), "--device", "cpu", "--set", "losses.nce.weight=0"]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "networks left out, for no loss needs them: H" in capsys.readouterr().out
+
+
+def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
+    """{from, to, steps} is linear, and constant afterwards; it is in the record, and goes on after a stop."""
+    import json
+
+    weight = "losses.nce.weight={from: 1, to: 3, steps: 2}"
+    arguments = [str(recipe), "--device", "cpu", "--set", "training.log_every=1 steps", "--set", "optimizer.lr=1e-30"]
+    ramped, constant = tmp_path / "ramped", tmp_path / "constant"
+    for length in (2, 4):
+        more = ["--set", weight, "--set", f"training.length={length} steps"]
+        assert main([*arguments, "--out", str(ramped), *more]) == 0
+    assert main([*arguments, "--out", str(constant), "--set", "training.length=4 steps"]) == 0
+    assert yaml.safe_load((ramped / "recipe.yaml").read_text())["losses"]["nce"]["weight"] == {
+        "from": 1.0, "to": 3.0, "steps": 2
+    }  # fmt: skip
+    losses = [
+        [row["losses"]["nce"] for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+         if row["kind"] == "losses"]
+        for run in (ramped, constant)
+    ]  # fmt: skip
+    factors = [one / other for one, other in zip(*losses, strict=True)]
+    assert factors == pytest.approx([1, 2, 3, 3], rel=1e-4)
