@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -10,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import zipfile
@@ -130,6 +132,29 @@ def zipped(files: dict[str, bytes], top: str = "tiny/") -> bytes:
     return out.getvalue()
 
 
+def tarred(files: dict[str, bytes], top: str = "tiny/", *extra: tarfile.TarInfo) -> bytes:
+    """As `tar czf` writes it, folders included; of the extra members only the header."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as file:
+        for folder in dict.fromkeys((top + name).rpartition("/")[0] for name in files):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            file.addfile(entry)
+        for name, content in files.items():
+            entry = tarfile.TarInfo(top + name)
+            entry.size = len(content)
+            file.addfile(entry, io.BytesIO(content))
+        for entry in extra:
+            file.addfile(entry)
+    return out.getvalue()
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.size, made.linkname = kind, size, link
+    return made
+
+
 def unzipped(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
@@ -139,7 +164,7 @@ def beside(root: Path) -> list[str]:
 
 
 def part_of(root: Path) -> Path:
-    return root.with_name(root.name + ".zip.part")
+    return root.with_name(root.name + ".part")
 
 
 def manifest_at(path: Path, files: dict[str, bytes] = FILES) -> str:
@@ -223,7 +248,7 @@ class TestFetching:
             f"  {serve.url}: the connection broke off after 7,000 of {len(serve.content):,} bytes (attempt 3 of 3)"
             + WAYS_OUT
         )
-        assert beside(root) == ["tiny.zip.part", "tiny.zip.part.json"]
+        assert beside(root) == ["tiny.part", "tiny.part.json"]
         assert part_of(root).read_bytes() == serve.content[:7000]
         Download(serve.url).fetch(root)
         assert serve.asked[3:] == ["bytes=7000-"]
@@ -243,7 +268,7 @@ class TestFetching:
         root.parent.mkdir(parents=True)
         part_of(root).write_bytes(b"x" * (len(serve.content) + 5))
         note = {"url": serve.url, "validator": serve.etag, "size": None}
-        part_of(root).with_name("tiny.zip.part.json").write_text(json.dumps(note))
+        part_of(root).with_name("tiny.part.json").write_text(json.dumps(note))
         Download(serve.url).fetch(root)
         assert serve.asked == [f"bytes={len(serve.content) + 5}-", None]
         assert unzipped(root) == FILES
@@ -252,7 +277,7 @@ class TestFetching:
     def test_starts_anew_without_a_readable_note(self, serve: Server, root: Path, note: str) -> None:
         root.parent.mkdir(parents=True)
         part_of(root).write_bytes(b"x" * 100)
-        part_of(root).with_name("tiny.zip.part.json").write_text(note)
+        part_of(root).with_name("tiny.part.json").write_text(note)
         Download(serve.url).fetch(root)
         assert serve.asked == [None]
         assert unzipped(root) == FILES
@@ -344,7 +369,7 @@ class TestContent:
             Download(serve.url).fetch(root)
         assert str(failure.value) == (
             f"data set {root} does not exist and could not be downloaded\n"
-            f"  {serve.url}: is no zip file, or a damaged one: File is not a zip file" + WAYS_OUT
+            f"  {serve.url}: is neither a zip file nor a .tar.gz file" + WAYS_OUT
         )
         assert beside(root) == []
 
@@ -454,6 +479,155 @@ class TestContent:
         serve.content = bytes(content)
         with pytest.raises(UserError, match=r"is a zip file that Python cannot unpack: .*encrypted"):
             Download(serve.url).fetch(root)
+
+
+class TestTar:
+    """Served as set.zip: what it is, its content tells."""
+
+    @pytest.fixture(autouse=True)
+    def _tar(self, serve: Server) -> None:
+        serve.content = tarred(FILES)
+
+    def failure(self, serve: Server, root: Path) -> str:
+        """Why the set could not be had; nothing of it is left behind."""
+        with pytest.raises(UserError) as failure:
+            Download(serve.url).fetch(root)
+        assert beside(root) == []
+        text = str(failure.value)
+        start = f"data set {root} does not exist and could not be downloaded\n  {serve.url}: "
+        assert text.startswith(start)
+        assert text.endswith(WAYS_OUT)
+        return text.removeprefix(start).removesuffix(WAYS_OUT)
+
+    def test_is_fetched(self, serve: Server, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        serve.drop_after = [9000]
+        Download(serve.url, counts={"trainA": 6, "testB": 6}).fetch(root)
+        assert unzipped(root) == FILES
+        assert beside(root) == ["tiny"]
+        assert serve.asked == [None, "bytes=9000-"]
+        assert capsys.readouterr().err.splitlines()[2:] == [
+            f"checking {part_of(root)} ({len(serve.content) / 1e6:.1f} MB)",
+            f"unpacking {part_of(root)} (24 files)",
+        ]
+
+    @pytest.mark.parametrize("top", ["", "tiny/", "./tiny/", "./", "./another name/"])
+    @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+    def test_every_form_and_top(
+        self, serve: Server, root: Path, top: str, form: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tarfile.TarFile, "format", form)
+        files = {**FILES, f"trainA/{'long' * 20}/{'é' * 20}.jpg": b"a name in a header of its own"}
+        serve.content = tarred(files, top)
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == files
+
+    def test_the_manifest_decides(self, serve: Server, root: Path, tmp_path: Path) -> None:
+        serve.content = tarred({**FILES, "trainA/smuggled.jpg": b"x", "LICENSE": b"text"})
+        Download(serve.url, manifest=manifest_at(tmp_path / "tiny.sha256")).fetch(root)
+        assert unzipped(root) == FILES
+
+    def test_hidden_files_are_left_out(self, serve: Server, root: Path) -> None:
+        serve.content = tarred({**FILES, "._trainA": b"x", "trainA/._0.jpg": b"x", ".git/config": b"x"})
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == FILES
+
+    def test_the_last_of_one_name_counts(self, serve: Server, root: Path) -> None:
+        """As `tar` has it, whose archives can be appended to."""
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as file:
+            for content in (b"first", b"second"):
+                file.addfile(entry("a/0.jpg", size=len(content)), io.BytesIO(content))
+        serve.content = out.getvalue()
+        Download(serve.url).fetch(root)
+        assert unzipped(root) == {"0.jpg": b"second"}
+
+    @pytest.mark.parametrize(
+        "name", ["../evil.jpg", "tiny/../../evil.jpg", "/evil.jpg", "C:/evil.jpg", "c:evil.jpg", "tiny\\..\\..\\evil"]
+    )
+    def test_a_member_that_reaches_outside(self, serve: Server, root: Path, name: str) -> None:
+        serve.content = tarred(FILES, "tiny/", entry(name))
+        assert self.failure(serve, root) == (f"has a member that reaches outside of its folder, {name!r}; not unpacked")
+        assert [path for path in root.parent.parent.rglob("*") if "evil" in path.name] == []
+
+    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+    def test_a_link(self, serve: Server, root: Path, kind: bytes) -> None:
+        serve.content = tarred(FILES, "tiny/", entry("tiny/.link.jpg", kind, link="/etc/passwd"))
+        assert self.failure(serve, root) == "has a member that is a link, 'tiny/.link.jpg'; not unpacked"
+
+    @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"Z"])
+    def test_what_is_no_file(self, serve: Server, root: Path, kind: bytes) -> None:
+        serve.content = tarred(FILES, "tiny/", entry("tiny/trainA/9.jpg", kind))
+        expected = "has a member that is neither a file nor a folder, 'tiny/trainA/9.jpg'; not unpacked"
+        assert self.failure(serve, root) == expected
+
+    def test_a_declared_absurd_size(self, serve: Server, root: Path) -> None:
+        serve.content = tarred(FILES, "tiny/", entry("tiny/trainA/9.jpg", size=2 * 10**13))
+        assert self.failure(serve, root) == "would become 20000 GB from 0 MB, as no images do; not unpacked"
+
+    def test_an_absurd_size_behind_members_that_are_not_wanted(
+        self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Zeros without end, hidden, are read but not written, and not for long."""
+        monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
+        serve.content = tarred({**FILES, ".zeros": bytes(50 * 10**6)})
+        assert self.failure(serve, root) == "would become 0 GB from 0 MB, as no images do; not unpacked"
+
+    def test_zeros_behind_the_end(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
+        serve.content = gzip.compress(gzip.decompress(serve.content) + bytes(200 * 10**6), 1)
+        assert self.failure(serve, root) == "would become 0 GB from 1 MB, as no images do; not unpacked"
+
+    @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+    def test_a_name_of_absurd_length(self, serve: Server, root: Path, kind: bytes) -> None:
+        serve.content = tarred(FILES, "tiny/", entry("name", kind, size=5 * 10**9))
+        assert self.failure(serve, root) == "has a header of an absurd size; not unpacked"
+
+    def test_a_size_below_zero(self, serve: Server, root: Path) -> None:
+        """With which tarfile would read the same headers for ever."""
+        negative = bytearray(entry("tiny/9.jpg").tobuf(tarfile.GNU_FORMAT))
+        negative[124:136] = tarfile.itn(-512, 12, tarfile.GNU_FORMAT)
+        negative[148:156] = b"        "
+        negative[148:156] = b"%06o\0 " % sum(negative)
+        content = gzip.decompress(serve.content).rstrip(b"\0")
+        padding = bytes(-len(content) % 512)
+        serve.content = gzip.compress(content + padding + bytes(negative) + bytes(1024))
+        assert self.failure(serve, root) == "is a damaged .tar.gz file: 'tiny/9.jpg' has a size below zero"
+
+    def test_too_many_members(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(archive, "MOST_MEMBERS", 20)
+        assert self.failure(serve, root) == "has more than 20 members, as no images do; not unpacked"
+
+    @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99, -8, -1])
+    def test_cut_short(self, serve: Server, root: Path, kept: float) -> None:
+        """By a server that does not say how long the file is."""
+        serve.length = False
+        whole = len(serve.content)
+        serve.content = serve.content[: int(kept * whole) if kept > 0 else whole + int(kept)]
+        assert self.failure(serve, root) == (
+            "is no .tar.gz file, or a damaged one: Compressed file ended before the end-of-stream marker was reached"
+        )
+
+    def test_a_flipped_bit(self, serve: Server, root: Path) -> None:
+        content = bytearray(serve.content)
+        content[len(content) // 2] ^= 0x10
+        serve.content = bytes(content)
+        assert self.failure(serve, root).startswith("is no .tar.gz file, or a damaged one: ")
+
+    def test_a_broken_header_in_the_middle(self, serve: Server, root: Path) -> None:
+        """Where tarfile would take the rest for the end, without a word."""
+        content = bytearray(gzip.decompress(serve.content))
+        content[content.index(b"tiny/testA/3.jpg") + 1] = ord("x")
+        serve.content = gzip.compress(bytes(content))
+        assert self.failure(serve, root) == ("is a damaged .tar.gz file: it goes on after a header that makes no sense")
+
+    @pytest.mark.parametrize(("content", "reason"), [(b"no tar file" * 100, "invalid header"), (b"", "empty file")])
+    def test_another_gzip_file(self, serve: Server, root: Path, content: bytes, reason: str) -> None:
+        serve.content = gzip.compress(content)
+        assert self.failure(serve, root) == f"is no .tar.gz file, or a damaged one: {reason}"
+
+    def test_a_file_where_a_folder_is(self, serve: Server, root: Path) -> None:
+        serve.content = tarred({**FILES, "trainA": b"x"})
+        assert self.failure(serve, root) == "is damaged: 'trainA' is both a file and a folder; not unpacked"
 
 
 class TestOptions:

@@ -23,13 +23,13 @@ _FAULTS_SHOWN = 20
 
 @dataclass(frozen=True)
 class Download:
-    """A zip file on the net that holds the set, and how to know that it is the right one.
+    """A zip or .tar.gz file on the net that holds the set, and how to know that it is the right one.
 
     The content is trusted, not the channel: with a manifest only the files that it names are unpacked, and each must
     have its SHA-256, so plain http and any mirror will do.
 
     Args:
-        url: http or https address of the zip file; of several, the next one is tried when one fails.
+        url: http or https address of the file; of several, the next one is tried when one fails.
         manifest: text file with lines `<sha256>  <relative name>`, or the name of one that comes with the package.
         counts: number of images by folder, to verify the set where no manifest is known.
 
@@ -72,7 +72,7 @@ class Download:
             raise UserError(f"data set {root} could not be stored beside {root}: {error}") from None
 
     def _fetch(self, root: Path, manifest: Mapping[str, str] | None) -> None:
-        part, unpacked = _beside(root, ".zip.part"), _beside(root, ".unpacking")
+        part, unpacked = _beside(root, ".part"), _beside(root, ".unpacking")
         begun = origin_url(part)
         reasons: list[str] = []
         for url in sorted(self._urls, key=lambda url: url != begun):
