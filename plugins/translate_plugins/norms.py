@@ -34,15 +34,16 @@ def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
     return F.instance_norm(x, eps=eps)
 
 
-def norm_layer(norm: Norm, channels: int) -> nn.Module:
+def norm_layer(norm: Norm, channels: int, *, running: bool = True) -> nn.Module:
     """A normalisation of `channels` feature maps.
 
     "none" is an identity, so that the layers after it keep their index, and with it their key in the state dict.
+    running: whether batch norm keeps running statistics for evaluation; else it uses those of the batch there too.
     """
     if norm == "instance":
         return InstanceNorm(channels)
     if norm == "batch":
-        return nn.BatchNorm2d(channels)
+        return nn.BatchNorm2d(channels, track_running_stats=running)
     return nn.Identity()
 
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
+from translate_plugins.inits.weights import kaiming, normal, orthogonal, xavier
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden runs do not lie beside the repository")
@@ -43,6 +45,10 @@ VARIANTS: dict[str, Callable[[], nn.Module]] = {
         for output in OUTPUTS
     },
     **{f"patchgan antialias norm={norm}": partial(PatchGAN, 3, width=4, norm=norm, antialias=True) for norm in NORMS},
+    **{
+        f"patchgan spectral norm={norm}": partial(PatchGAN, 3, width=4, norm=norm, spectral_norm=True) for norm in NORMS
+    },
+    "pixelgan spectral": partial(PixelGAN, 3, width=4, spectral_norm=True),
     **{f"patchgan layers={layers}": partial(PatchGAN, 3, layers=layers, width=2) for layers in (1, 4, 5)},
     **{f"pixelgan norm={norm}": partial(PixelGAN, 3, width=4, norm=norm) for norm in NORMS},
 }
@@ -182,3 +188,54 @@ def test_pixelgan_judges_pixels_by_themselves() -> None:
     network(images)[0, 0, 2, 3].backward()
     assert images.grad is not None
     assert images.grad.abs().sum(dim=1)[0].nonzero().tolist() == [[2, 3]]
+
+
+SPECTRAL: dict[str, tuple[Callable[..., nn.Module], int]] = {
+    "patchgan": (partial(PatchGAN, 3, width=4), 5),
+    "patchgan antialias": (partial(PatchGAN, 3, width=4, antialias=True), 5),
+    "pixelgan": (partial(PixelGAN, 3, width=4), 3),
+    "multiscale": (partial(Multiscale, 3, scales=2, layers=3, width=4), 8),
+}
+
+
+@pytest.mark.parametrize("init", [normal, xavier, kaiming, orthogonal])
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_spectral_norm_makes_the_largest_singular_value_one(name: str, init: Callable[[nn.Module], None]) -> None:
+    build, convolutions = SPECTRAL[name]
+    torch.manual_seed(0)
+    plain, network = build().double(), build(spectral_norm=True).double()
+    for twin in (plain, network):
+        torch.manual_seed(1)
+        init(twin)
+    images = torch.rand(1, 3, 48, 48, dtype=torch.float64)
+    for _ in range(200):  # as many power iterations
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                _ = module.weight
+    network.eval()
+    found = 0
+    for (key, drawn), (_, normed) in zip(plain.named_modules(), layers_of(network), strict=False):
+        if isinstance(drawn, nn.Conv2d):
+            found += 1
+            assert isinstance(normed, nn.Conv2d), key
+            assert torch.equal(normed.get_parameter("parametrizations.weight.original"), drawn.weight), key
+            largest = torch.linalg.matrix_norm(drawn.weight.detach().flatten(1), 2)
+            torch.testing.assert_close(normed.weight, drawn.weight / largest, rtol=1e-3, atol=0)
+            with torch.no_grad():
+                drawn.weight.copy_(normed.weight)
+    assert found == convolutions
+    with torch.no_grad():
+        for left, right in zip(network(images), plain(images), strict=True):
+            torch.testing.assert_close(left, right, rtol=0, atol=1e-10)
+
+
+def layers_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Its modules without those that parametrise a weight."""
+    return [(key, module) for key, module in network.named_modules() if "parametrizations" not in key]
+
+
+def test_spectral_norm_adds_no_parameters() -> None:
+    with torch.device("meta"):
+        for build, _ in SPECTRAL.values():
+            counts = [sum(p.numel() for p in build(spectral_norm=wanted).parameters()) for wanted in (False, True)]
+            assert counts[0] == counts[1]

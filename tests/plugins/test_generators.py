@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from translate_core.weights import clean
 from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
@@ -76,6 +77,7 @@ VARIANTS: dict[str, Callable[[], Generator]] = {
     "johnson bare": partial(Johnson, 3, 3, blocks=1, width=4, norm="none", padding="zero"),
     **{f"resnet_adalin blocks={blocks}": partial(ResNetAdaLIN, 3, 3, blocks=blocks, width=4) for blocks in (1, 2, 3)},
     "resnet_adalin downs=1": partial(ResNetAdaLIN, 1, 3, blocks=2, width=8, downs=1),
+    "unet like training": partial(UNet, 3, 3, downs=5, width=2, norm="batch", dropout=0.5, test_like_training=True),
     "unet dropout": partial(UNet, 3, 3, downs=6, width=2, dropout=0.5),
 }
 
@@ -221,6 +223,41 @@ def test_dropout_acts_in_training_only() -> None:
         assert not torch.equal(network(images), network(images))
         network.eval()
         assert torch.equal(network(images), network(images))
+
+
+def test_testing_like_training_drops_and_takes_the_statistics_of_the_image() -> None:
+    torch.manual_seed(0)
+    network = UNet(3, 3, downs=6, width=4, norm="batch", dropout=0.5, test_like_training=True)
+    usual = UNet(3, 3, downs=6, width=4, norm="batch", dropout=0.5)
+    weights = clean(usual.state_dict(), network)
+    assert len(weights) < len(usual.state_dict())
+    network.load_state_dict(weights)
+    assert not [key for key in network.state_dict() if "running" in key or "num_batches" in key]
+    images = torch.rand(1, 3, 64, 64)
+    network.eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.no_grad():
+        torch.manual_seed(5)
+        tested = network(images)
+        assert not torch.equal(network(images), tested), "nothing was dropped"
+        torch.manual_seed(5)
+        assert torch.equal(network(images), tested), "the seed decides what is dropped"
+        torch.manual_seed(5)
+        assert torch.equal(network.train()(images), tested)
+        # What pix2pix does: the usual network, left in training mode.
+        torch.manual_seed(5)
+        assert torch.equal(usual.train()(images), tested)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_testing_like_training_without_dropout_is_decided_by_the_image() -> None:
+    torch.manual_seed(0)
+    network = UNet(3, 3, downs=3, width=4, norm="batch", test_like_training=True)
+    images = torch.rand(2, 3, 16, 16)
+    expected = network(images)
+    network.eval()
+    assert torch.equal(network(images), expected)
+    assert not torch.allclose(network(images[:1]), expected[:1], atol=1e-3), "statistics are those of the batch"
 
 
 def test_padding_decides_what_lies_outside() -> None:

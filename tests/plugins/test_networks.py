@@ -18,6 +18,7 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "resnet": {"blocks": 1, "width": 4},
     "resnet antialiased": {"blocks": 1, "width": 4, "antialias": True},
     "unet": {"downs": 3, "width": 4, "norm": "batch"},
+    "unet like training": {"downs": 3, "width": 4, "norm": "batch", "test_like_training": True},
     "munit": {"blocks": 1, "width": 4, "mlp_width": 8},
     "johnson": {"blocks": 1, "width": 4},
     "johnson transposed": {"blocks": 1, "width": 4, "upsample": "transposed"},
@@ -28,7 +29,10 @@ GENERATORS: dict[str, dict[str, Any]] = {
 DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "patchgan": {"layers": 2, "width": 4},
     "patchgan antialiased": {"layers": 2, "width": 4, "antialias": True},
+    "patchgan spectral": {"layers": 2, "width": 4, "norm": "none", "padding": "reflect", "spectral_norm": True},
+    "patchgan antialiased spectral": {"layers": 2, "width": 4, "antialias": True, "spectral_norm": True},
     "pixelgan": {"width": 4},
+    "pixelgan spectral": {"width": 4, "spectral_norm": True},
     "multiscale": {"scales": 2, "layers": 2, "width": 4},
     "multiscale normed": {"scales": 2, "layers": 2, "width": 4, "norm": "batch", "spectral_norm": True},
     "ugatit": {"layers": 5, "width": 4},

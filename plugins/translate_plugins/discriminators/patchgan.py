@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from translate_plugins.norms import Norm, conv_bias, norm_layer
+from translate_plugins.norms import Norm, conv_bias, norm_layer, spectrally_normed
 from translate_plugins.sampling import BlurDown
 
 
@@ -34,6 +34,8 @@ class PatchGAN(nn.Module):
             must not be given.
         antialias: make the convolutions of stride 2 of stride 1, and halve by a blur after their activation (Zhang,
             ICML 2019), as the discriminator of CUT does (Park et al., ECCV 2020), whose weights it then loads.
+        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018), beside the norm or,
+            with norm none, in its place.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class PatchGAN(nn.Module):
         padding: Literal["zero", "reflect", "replicate"] = "zero",
         output: Literal["logits", "sigmoid"] = "logits",
         antialias: bool = False,
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
         mode: Literal["zeros", "reflect", "replicate"] = "zeros" if padding == "zero" else padding
 
         def conv(inputs: int, outputs: int, stride: int, bias: bool) -> nn.Conv2d:
-            return nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, padding_mode=mode, bias=bias)
+            layer = nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, padding_mode=mode, bias=bias)
+            return spectrally_normed(layer, spectral_norm)
 
         stages: list[nn.Module] = []
         channels = in_channels

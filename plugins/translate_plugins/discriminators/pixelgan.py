@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from translate_plugins.norms import Norm, conv_bias, norm_layer
+from translate_plugins.norms import Norm, conv_bias, norm_layer, spectrally_normed
 
 
 class PixelGAN(nn.Module):
@@ -22,18 +22,30 @@ class PixelGAN(nn.Module):
         in_channels: channels of the images it judges.
         width: channels after the first convolution.
         norm: instance (no affine weights, no running statistics), batch, or none.
+        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018).
     """
 
-    def __init__(self, in_channels: int, *, width: PositiveInt = 64, norm: Norm = "instance") -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        width: PositiveInt = 64,
+        norm: Norm = "instance",
+        spectral_norm: bool = False,
+    ) -> None:
         super().__init__()
+
+        def conv(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+            return spectrally_normed(nn.Conv2d(inputs, outputs, kernel_size=1, bias=bias), spectral_norm)
+
         bias = conv_bias(norm)
         self.net = nn.Sequential(
-            nn.Conv2d(in_channels, width, kernel_size=1),
+            conv(in_channels, width, bias=True),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(width, 2 * width, kernel_size=1, bias=bias),
+            conv(width, 2 * width, bias=bias),
             norm_layer(norm, 2 * width),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(2 * width, 1, kernel_size=1, bias=bias),
+            conv(2 * width, 1, bias=bias),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,15 +14,25 @@ from translate_plugins.generators.taps import check_taps
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 
 
+class Dropping(nn.Dropout):
+    """Dropout that stays active in evaluation mode."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Zeroes each value with probability p, and divides the others by 1 - p, whatever the mode."""
+        return F.dropout(input, self.p, training=True)
+
+
 class Level(nn.Module):
     """One level of the U: a halving, what lies deeper, a doubling, and the skip around them.
 
     Returns its activated input and its output, concatenated. `inner` is the next deeper level, None in the innermost.
+    alike: whether it computes in evaluation what it computes in training.
     """
 
-    def __init__(self, outer: int, depth: int, inner: Level | None, norm: Norm, dropout: float) -> None:
+    def __init__(self, outer: int, depth: int, inner: Level | None, norm: Norm, dropout: float, alike: bool) -> None:
         super().__init__()
         bias = conv_bias(norm)
+        dropping = Dropping if alike else nn.Dropout
         # What comes up from a deeper level carries that level's skip beside it.
         up_in = depth if inner is None else 2 * depth
         self.model = nn.Sequential(
@@ -30,11 +40,11 @@ class Level(nn.Module):
             # for either, and one feature map less is kept.
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(outer, depth, kernel_size=4, stride=2, padding=1, bias=bias),
-            *([] if inner is None else [norm_layer(norm, depth), inner]),
+            *([] if inner is None else [norm_layer(norm, depth, running=not alike), inner]),
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(up_in, outer, kernel_size=4, stride=2, padding=1, bias=bias),
-            norm_layer(norm, outer),
-            *([nn.Dropout(dropout)] if dropout > 0 else []),
+            norm_layer(norm, outer, running=not alike),
+            *([dropping(dropout)] if dropout > 0 else []),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,6 +94,9 @@ class UNet(nn.Module):
         norm: instance (no affine weights, no running statistics), batch, or none.
         dropout: probability of zeroing a value after the doublings' norm, in the `downs` - 5 levels that lie between
             the innermost and the four outermost; pix2pix has 0.5, and 0 leaves the layers out.
+        test_like_training: translate as in training, as pix2pix does (section 3.3 of its paper): values are dropped,
+            the run's seed decides which, and batch norm uses the statistics of the images that it is given and keeps no
+            running ones. Files of weights that have running statistics still load.
     """
 
     multiple: int
@@ -100,14 +113,16 @@ class UNet(nn.Module):
         width: PositiveInt = 64,
         norm: Norm = "instance",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        test_like_training: bool = False,
     ) -> None:
         super().__init__()
         self.multiple = self.smallest = 2**downs
         widths = [width * min(2**level, 8) for level in range(downs)]
         self.taps = {"image": in_channels, **{f"down{down}": channels for down, channels in enumerate(widths, start=1)}}
-        inner = Level(widths[-2], widths[-1], None, norm, dropout=0.0)
+        inner = Level(widths[-2], widths[-1], None, norm, 0.0, test_like_training)
         for level in reversed(range(1, downs - 1)):
-            inner = Level(widths[level - 1], widths[level], inner, norm, dropout if level >= 4 else 0.0)
+            dropped = dropout if level >= 4 else 0.0
+            inner = Level(widths[level - 1], widths[level], inner, norm, dropped, test_like_training)
         self.model = Outermost(in_channels, out_channels, width, inner, norm)
 
     def forward(self, x: Tensor) -> Tensor:
