@@ -48,7 +48,9 @@ from translate_plugins.pools.history import History
 from translate_plugins.schedules.constant import Constant
 from translate_plugins.schedules.cosine import Cosine
 from translate_plugins.schedules.linear_decay import LinearDecay
+from translate_plugins.schedules.plateau import Plateau
 from translate_plugins.schedules.step import Step
+from translate_plugins.schedules.warmup import Warmup
 
 
 @hookimpl(contract=1)
@@ -99,6 +101,8 @@ def register(registry: Registrar) -> None:
     registry.schedule("linear_decay", LinearDecay)
     registry.schedule("cosine", Cosine)
     registry.schedule("step", Step)
+    registry.schedule("warmup", Warmup)
+    registry.schedule("plateau", Plateau)
     registry.init("normal", normal, default=True)
     registry.init("xavier", xavier)
     registry.init("kaiming", kaiming)

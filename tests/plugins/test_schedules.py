@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from translate_core.errors import UserError
+from translate_core.run import main
 from translate_core.schedule import Length
 from translate_plugins.schedules.constant import Constant
 from translate_plugins.schedules.cosine import Cosine
 from translate_plugins.schedules.linear_decay import LinearDecay
+from translate_plugins.schedules.plateau import Plateau
 from translate_plugins.schedules.step import Step
+from translate_plugins.schedules.warmup import Warmup
 
 
 def test_linear_decay_is_that_of_cyclegan() -> None:
@@ -76,3 +84,139 @@ def test_step_is_a_staircase() -> None:
 def test_constant_is_one() -> None:
     schedule = Constant(10, 2)
     assert {schedule.factor(step) for step in range(12)} == {1.0}
+
+
+def test_warmup_rises_to_one() -> None:
+    schedule = Warmup(40, 5, over=Length(4, "steps"))
+    assert [schedule.factor(step) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert Warmup(40, 5, over=Length(2, "epochs")).factor(3) == 0.4
+    assert Warmup(40, 5, over=Length(1, "steps")).factor(0) == 1
+    with pytest.raises(UserError, match="over must be at least 1, not '0 steps'"):
+        Warmup(40, 5, over=Length(0, "steps"))
+
+
+def test_warmup_multiplies_another_schedule() -> None:
+    """Which counts from the beginning of the run, as if there were no warmup."""
+    schedule = Warmup(40, 5, over=Length(8, "steps"), then=Cosine)
+    cosine = Cosine(40, 5)
+    for step in range(40):
+        assert schedule.factor(step) == pytest.approx(min((step + 1) / 8, 1) * cosine.factor(step), abs=1e-15)
+
+
+def test_warmup_tells_a_schedule_that_watches() -> None:
+    inner = Plateau(40, 5, patience=0, gamma=0.5)
+    schedule = Warmup(40, 5, over=Length(2, "steps"), then=lambda **given: inner)
+    for loss in (1.0, 1.0):
+        schedule.after_epoch(loss)
+    assert schedule.factor(0) == 0.25
+    assert schedule.factor(9) == 0.5
+    other = Warmup(40, 5, over=Length(2, "steps"), then=Plateau)
+    other.load_state_dict(schedule.state_dict())
+    assert other.factor(9) == 0.5
+
+
+LOSSES = {
+    "falling": [1 / (epoch + 1) for epoch in range(30)],
+    "flat": [1.0] * 30,
+    "slowly": [1 - 0.0005 * epoch for epoch in range(30)],
+    "noisy": torch.rand(60, generator=torch.Generator().manual_seed(0), dtype=torch.float64).tolist(),
+    "up and down": [3, 2, 2.5, 1.9, 1.95, 1.95, 1.95, 1.2, 1.3, 1.3, 1.3, 1.3, 1.1, 5, 5, 5, 5, 5],
+    "not a number": [1.0, math.nan, math.nan, math.nan, 0.5, 0.6, 0.6, 0.6],
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"patience": 0, "gamma": 0.5},
+        {"patience": 2, "threshold": 0.1, "gamma": 0.3, "floor": 0.05},
+        {"patience": 3, "threshold": 0.0, "floor": 0.5},
+    ],
+)
+def test_plateau_is_that_of_torch(name: str, options: dict[str, Any]) -> None:
+    rate = 0.02
+    weight = torch.nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([weight], lr=rate)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        factor=options.get("gamma", 0.1),
+        patience=options.get("patience", 10),
+        threshold=options.get("threshold", 1e-4),
+        min_lr=options.get("floor", 0.0) * rate,
+        eps=0,
+    )
+    ours = Plateau(1000, 10, **options)
+    rates = set()
+    for epoch, loss in enumerate(LOSSES[name]):
+        ours.after_epoch(loss)
+        theirs.step(loss)
+        expected = optimizer.param_groups[0]["lr"]
+        rates.add(expected)
+        assert rate * ours.factor(epoch * 10) == pytest.approx(expected, rel=1e-12), epoch
+    assert len(rates) > 1 or name != "flat"
+
+
+def test_plateau_below_zero() -> None:
+    """A critic's loss may be negative; a hair above the best is no improvement there either."""
+    schedule = Plateau(100, 10, patience=0, threshold=0.1, gamma=0.5)
+    for loss, factor in ((-1.0, 1), (-1.2, 1), (-1.19, 0.5), (-1.3, 0.25), (-1.4, 0.25)):
+        schedule.after_epoch(loss)
+        assert schedule.factor(0) == factor, loss
+
+
+def test_plateau_goes_on_from_its_state() -> None:
+    whole, first = (Plateau(100, 10, patience=1, gamma=0.5) for _ in range(2))
+    losses = LOSSES["up and down"]
+    for loss in losses:
+        whole.after_epoch(loss)
+    for loss in losses[:6]:
+        first.after_epoch(loss)
+    second = Plateau(100, 10, patience=1, gamma=0.5)
+    second.load_state_dict(first.state_dict())
+    for loss in losses[6:]:
+        second.after_epoch(loss)
+    assert second.state_dict() == whole.state_dict()
+    assert second.factor(0) < 1
+
+
+SCHEDULES = {
+    "plateau": {"type": "plateau", "patience": 0, "threshold": 0.9, "gamma": 0.5},
+    "warmup": {
+        "type": "warmup",
+        "over": "1 epochs",
+        "then": {"type": "plateau", "patience": 0, "threshold": 0.9, "gamma": 0.5},
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_run_that_was_stopped_learns_at_the_same_rates(
+    name: str, write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Stopped within an epoch. An epoch of this data set has 6 steps."""
+    recipe = write_recipe(schedule=SCHEDULES[name], observers={"progress": None, "tensorboard": None, "samples": None})
+
+    def train(folder: str, length: int) -> None:
+        sets = (f"training.length={length} steps", "training.log_every=1 steps")
+        options = [argument for item in sets for argument in ("--set", item)]
+        assert main([str(recipe), "--out", str(tmp_path / folder), "--device", "cpu", *options]) == 0
+
+    def rates(folder: str) -> list[float]:
+        rows = [json.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
+        return [row["learning_rates"]["generators"] for row in rows if row["kind"] == "losses"]
+
+    train("whole", 20)
+    train("parts", 8)
+    train("parts", 20)
+    assert rates("parts") == rates("whole")
+    factors = [1.0] * 12 + [0.5] * 6 + [0.25] * 2
+    if name == "warmup":
+        factors[:6] = [step / 6 for step in range(1, 7)]
+    assert rates("whole") == pytest.approx([2e-4 * factor for factor in factors])
+    first, second = (
+        torch.load(tmp_path / folder / "checkpoints" / "step-20.pt", weights_only=True)["parts"]["networks/G_AB"]
+        for folder in ("whole", "parts")
+    )
+    assert all(torch.equal(first[key], second[key]) for key in first)

@@ -1,0 +1,50 @@
+"""A learning rate that begins small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate_core.errors import UserError
+from translate_core.schedule import Length, Schedule
+from translate_core.schema import Factory
+from translate_plugins.schedules.constant import Constant
+
+
+class Warmup(Schedule):
+    """A linear rise from nearly zero at the beginning, on top of another schedule.
+
+    Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, 2017, arXiv 1706.02677, section 2.2,
+    gradual warmup. In the first `over` steps, n of them, the factor of the other schedule is multiplied by 1/n, 2/n …
+    1. The other schedule counts from the beginning of the run, the rise included: a linear decay ends where it would
+    without a warmup.
+
+    Raises UserError when `over` is zero.
+
+    Args:
+        length: steps of the whole run.
+        epoch: steps in an epoch.
+        over: how long the rise takes.
+        then: the schedule that is warmed up.
+    """
+
+    def __init__(self, length: int, epoch: int, *, over: Length, then: Factory[Schedule] = Constant) -> None:
+        if over.count == 0:
+            raise UserError(f"over must be at least 1, not '{over}'")
+        self._over = over.steps(epoch)
+        self._then = then(length=length, epoch=epoch)
+
+    def factor(self, step: int) -> float:
+        """step: 0 for the first optimizer step. Returns a part of the other schedule's factor, all of it afterwards."""
+        return min((step + 1) / self._over, 1.0) * self._then.factor(step)
+
+    def after_epoch(self, loss: float) -> None:
+        """Tells the other schedule."""
+        self._then.after_epoch(loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The other schedule's state."""
+        return self._then.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Gives it back to the other schedule."""
+        self._then.load_state_dict(state_dict)
