@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from translate_core.data import Dataset
+from translate_core.data import Dataset, TrainSplit
 from translate_core.errors import DataError
+from translate_core.images import open_image
+from translate_plugins.datasets import loading
 
 
 def noise(seed: int, height: int = 24, width: int = 32, channels: int = 3) -> Image.Image:
@@ -63,3 +65,27 @@ def place_of(cut: Tensor, whole: NDArray[np.uint8]) -> tuple[int, int, bool]:
     ]
     (place,) = found
     return place
+
+
+def share_crop_and_flip(split: TrainSplit, index: int, wholes: dict[str, NDArray[np.uint8]]) -> None:
+    """Cuts of 15×15 out of twins of 18×18, at every place and mirrored or not, are made alike of both."""
+    seen = set()
+    for seed in range(120):
+        item = split.draw(index, np.random.default_rng(seed))
+        places = {place_of(item[key], whole) for key, whole in wholes.items()}
+        assert len(places) == 1
+        seen |= places
+    assert {flipped for _, _, flipped in seen} == {False, True}
+    assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == {0, 1, 2, 3}
+
+
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The content of every file that is decoded from now on."""
+    decoded: list[bytes] = []
+
+    def counting(content: bytes) -> Image.Image:
+        decoded.append(content)
+        return open_image(content)
+
+    monkeypatch.setattr(loading, "open_image", counting)
+    return decoded

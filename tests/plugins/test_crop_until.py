@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.conftest import make_folders, write_small_recipe
-from tests.plugins.made_images import beside, bicubic, folders, noise, place_of
+from tests.plugins.made_images import beside, bicubic, count_decoded, folders, noise, place_of
 from translate_core import Length
 from translate_core.data import Item, TrainSplit
 from translate_core.distribution import Ranks
 from translate_core.errors import UserError
 from translate_core.loader import Sampling, load_steps
 from translate_core.run import main
-from translate_plugins.datasets import loading
 from translate_plugins.datasets.image_files import ImageFiles
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.paired_side_by_side import PairedSideBySide
@@ -113,14 +112,7 @@ def test_with_the_aspect_kept_they_are_sized_as_test_images(tmp_path: Path) -> N
 def test_twice_the_images_are_stored_only_where_they_are_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded: list[bytes] = []
-    original = loading.open_image
-
-    def counting(content: bytes) -> Image.Image:
-        decoded.append(content)
-        return original(content)
-
-    monkeypatch.setattr(loading, "open_image", counting)
+    decoded = count_decoded(monkeypatch)
     for transform, stored in ((Transform(resize=18, crop=15), 2), (TRANSFORM, 4)):
         data = unpaired(tmp_path, transform)
         data.open()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.plugins.made_images import beside, bicubic, faults_of, folders, noise, place_of, plain
+from tests.plugins.made_images import beside, bicubic, faults_of, folders, noise, plain, share_crop_and_flip
 from translate_core.errors import DataError
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.transforms import Transform
@@ -134,14 +134,7 @@ class TestCropAndFlip:
     def test_twins_share_one_crop_and_one_flip(self, pairs: Path) -> None:
         data = opened(pairs, Transform(resize=18, crop=15))
         wholes = {"real_A": bicubic(noise(1, 20, 30), 18, 18), "real_B": bicubic(noise(11, 20, 30), 18, 18)}
-        seen = set()
-        for seed in range(120):
-            item = data.train.draw(1, np.random.default_rng(seed))
-            places = {place_of(item[key], whole) for key, whole in wholes.items()}
-            assert len(places) == 1
-            seen |= places
-        assert {flipped for _, _, flipped in seen} == {False, True}
-        assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == {0, 1, 2, 3}
+        share_crop_and_flip(data.train, 1, wholes)
         data.close()
 
     def test_test_images_are_resized_to_the_crop(self, pairs: Path) -> None:

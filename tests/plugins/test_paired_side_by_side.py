@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import shared
-from tests.plugins.made_images import beside, bicubic, faults_of, folders, noise, place_of, plain
+from tests.plugins.made_images import beside, bicubic, faults_of, folders, noise, plain, share_crop_and_flip
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.paired_side_by_side import PairedSideBySide
 from translate_plugins.datasets.transforms import Transform
@@ -74,14 +74,7 @@ class TestHalves:
         root = folders(tmp_path, train={"1.png": beside(noise(1, 20, 30), noise(2, 20, 30))})
         data = opened(root, Transform(resize=18, crop=15))
         wholes = {"real_A": bicubic(noise(1, 20, 30), 18, 18), "real_B": bicubic(noise(2, 20, 30), 18, 18)}
-        seen = set()
-        for seed in range(120):
-            item = data.train.draw(0, np.random.default_rng(seed))
-            places = {place_of(item[key], whole) for key, whole in wholes.items()}
-            assert len(places) == 1
-            seen |= places
-        assert {flipped for _, _, flipped in seen} == {False, True}
-        assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == {0, 1, 2, 3}
+        share_crop_and_flip(data.train, 0, wholes)
         data.close()
 
     def test_channels_of_each_half(self, tmp_path: Path) -> None:

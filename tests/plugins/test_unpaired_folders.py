@@ -17,10 +17,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.plugins.made_images import bicubic, faults_of, folders, noise, plain
-from translate_core import images
+from tests.plugins.made_images import bicubic, count_decoded, faults_of, folders, noise, plain
 from translate_core.errors import DataError, UserError
-from translate_plugins.datasets import loading, store
+from translate_plugins.datasets import store
 from translate_plugins.datasets.transforms import Transform
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
@@ -596,14 +595,7 @@ class TestOpening:
         assert list(temporary.iterdir()) == []
 
     def test_every_file_is_decoded_once(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        decoded: list[bytes] = []
-        original = images.open_image
-
-        def counting(content: bytes) -> Image.Image:
-            decoded.append(content)
-            return original(content)
-
-        monkeypatch.setattr(loading, "open_image", counting)
+        decoded = count_decoded(monkeypatch)
         data = opened(root)
         for index in range(50):
             data.train.draw(index % 5, np.random.default_rng(index))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from PIL import Image
 
 from translate_core.data import TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault
-from translate_core.images import Channels, convert
+from translate_core.images import convert
 
-from .download import Download
 from .image_files import Group, ImageFiles
 from .layout import Layout
 from .splits import Images, PairedTrain, UnpairedTrain
 from .transforms import Transform
 from .twins import match_twins
 
-_LAYOUT = Layout(
+LAYOUT = Layout(
     training=("trainA", "trainB"),
     test=("testA", "testB"),
     loose="move those of domain A into trainA, those of domain B into trainB",
@@ -28,48 +26,28 @@ _LAYOUT = Layout(
 class DomainFolders(ImageFiles):
     """Images in `root/trainA` and `root/trainB`, and in `root/testA` and `root/testB`.
 
-    Args:
-        root: the folder that holds these four.
-        transform: size, crop and flip.
-        channels_A: 3 for RGB, 1 for greyscale.
-        channels_B: the same for B.
-        shuffle: whether draws go by in random order.
-        download: where to fetch the set from.
-        twins: which images are twins, `train` and `test`, and what to do where one of them is missing.
-        test: what to do where there are no test images, if there must be some.
+    layout: the folders, and which of them may be missing.
+    twins: which images are twins, `train` or `test`, and what to do where one of them is missing.
     """
 
-    def __init__(
-        self,
-        root: str,
-        transform: Transform,
-        channels_A: Channels,
-        channels_B: Channels,
-        shuffle: bool,
-        download: Download | None,
-        *,
-        twins: Mapping[str, str],
-        test: str | None = None,
-    ) -> None:
-        super().__init__(root, transform, channels_A, channels_B, shuffle, download)
-        self._twins = twins
-        self._layout = replace(_LAYOUT, asked=test)
+    layout = LAYOUT
+    twins: Mapping[str, str] = {}
 
     def _read(self) -> None:
-        names = self._layout.find(self._root, self._download is not None)
+        names = self.layout.find(self._root, self._download is not None)
         self._match(names)
         groups = [Group(folder, each, folder.startswith("train")) for folder, each in names.items()]
-        places = [(0, 1) if kind == "train" else (2, 3) for kind in self._twins]
+        places = [(0, 1) if kind == "train" else (2, 3) for kind in self.twins]
         store, (train_a, train_b, *test) = self._load(groups, places)
 
-        split = PairedTrain if "train" in self._twins else UnpairedTrain
+        split = PairedTrain if "train" in self.twins else UnpairedTrain
 
         def train(stage: int, transform: Transform) -> TrainSplit:
             return split(store, train_a.of(stage=stage), train_b.of(stage=stage), transform, self._shuffle)
 
         self.train = self._in_stages(train)
         self.size = self._common_size(train_a.of(), train_b.of())
-        paired = "test" in self._twins
+        paired = "test" in self.twins
         self.test: Mapping[str, TestSplit] = {
             domain: Images(store, domain, names[f"test{domain}"], own.of(), other.of() if paired else None)
             for domain, own, other in zip("AB", test, reversed(test), strict=True)
@@ -79,7 +57,7 @@ class DomainFolders(ImageFiles):
     def _match(self, names: dict[str, list[str]]) -> None:
         """Put twins at the same place in their folders' lists. Raises DataError."""
         faults: list[Fault] = []
-        for kind, remedy in self._twins.items():
+        for kind, remedy in self.twins.items():
             a, b = f"{kind}A", f"{kind}B"
             names[a], names[b], found = match_twins(self._root, (a, b), (names[a], names[b]), remedy)
             faults += found

@@ -65,11 +65,11 @@ class ImageFiles(Dataset):
     def __init__(
         self,
         root: str,
-        transform: Transform,
-        channels_A: Channels,
-        channels_B: Channels,
-        shuffle: bool,
-        download: Download | None,
+        transform: Transform = Transform(),  # noqa: B008 - frozen
+        channels_A: Channels = 3,
+        channels_B: Channels = 3,
+        shuffle: bool = True,
+        download: Download | None = None,
     ) -> None:
         self._root = Path(root)
         self._transform = transform

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from translate_core.images import Channels
-
 from .domain_folders import DomainFolders
-from .download import Download
-from .transforms import Transform
 
 _REMEDY = "Add them, remove these, or use data.type unpaired_folders"
 
@@ -31,21 +27,4 @@ class PairedFolders(DomainFolders):
         download: where to fetch the set from if `root` does not exist.
     """
 
-    def __init__(
-        self,
-        root: str,
-        transform: Transform = Transform(),  # noqa: B008 - frozen
-        channels_A: Channels = 3,
-        channels_B: Channels = 3,
-        shuffle: bool = True,
-        download: Download | None = None,
-    ) -> None:
-        super().__init__(
-            root,
-            transform,
-            channels_A,
-            channels_B,
-            shuffle,
-            download,
-            twins={"train": _REMEDY, "test": _REMEDY},
-        )
+    twins = {"train": _REMEDY, "test": _REMEDY}

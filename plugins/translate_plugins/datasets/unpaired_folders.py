@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from translate_core.images import Channels
 
-from .domain_folders import DomainFolders
+from .domain_folders import LAYOUT, DomainFolders
 from .download import Download
 from .transforms import Transform
 
@@ -39,13 +41,7 @@ class UnpairedFolders(DomainFolders):
         download: Download | None = None,
         paired_test: bool = False,
     ) -> None:
-        super().__init__(
-            root,
-            transform,
-            channels_A,
-            channels_B,
-            shuffle,
-            download,
-            twins={"test": "Add them, remove these, or set data.paired_test to false"} if paired_test else {},
-            test="Add it, or set data.paired_test to false" if paired_test else None,
-        )
+        super().__init__(root, transform, channels_A, channels_B, shuffle, download)
+        if paired_test:
+            self.layout = replace(LAYOUT, asked="Add it, or set data.paired_test to false")
+            self.twins = {"test": "Add them, remove these, or set data.paired_test to false"}

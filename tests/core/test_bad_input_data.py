@@ -1,0 +1,138 @@
+"""What people get wrong about pairs and changing augmentation, and the exact message, through the real command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.plugins.made_images import beside, folders, plain
+from translate_core.run import main
+
+TYPES = "paired_folders, paired_side_by_side, synthetic, unpaired_folders"
+ADVICE = "Set data.test to the folder with the test images, or to null for none"
+TWINS = "twins have the same name, whatever their ending."
+REMEDY = f"{TWINS} Add them, remove these, or use data.type unpaired_folders"
+
+
+def two_folders(root: Path) -> None:
+    images = {f"{number}.png": plain(number, 32, 32) for number in range(3)}
+    folders(root, trainA=images, trainB=images, testA=images, testB=images)
+
+
+def side_by_side(root: Path) -> None:
+    images = {f"{number}.png": beside(plain(0, 32, 32), plain(number, 32, 32)) for number in range(3)}
+    folders(root, train=images, val=images)
+
+
+def twins_missing(root: Path) -> None:
+    two_folders(root)
+    (root / "trainB" / "1.png").unlink()
+    (root / "testA" / "2.png").rename(root / "testA" / "two.png")
+
+
+def unlike_twins(root: Path) -> None:
+    two_folders(root)
+    plain(0, 40, 32).save(root / "trainB" / "1.png")
+    (root / "trainA" / "0.png").write_bytes(b"no image")
+
+
+def loose(root: Path) -> None:
+    images = {f"{number}.png": plain(number, 32, 64) for number in range(3)}
+    folders(root.parent, data=images)
+
+
+def odd(root: Path) -> None:
+    side_by_side(root)
+    plain(0, 32, 63).save(root / "train" / "7.png")
+
+
+DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
+    "a twin missing": (twins_missing, {"type": "paired_folders"}, [
+        f"data/trainB  lacks the twins of 1 of 3 images in trainA: 1.png; {REMEDY}",
+        f"data/testB   lacks the twins of 1 of 3 images in testA: two.png; {REMEDY}",
+        f"data/testA   lacks the twins of 1 of 3 images in testB: 2.png; {REMEDY}",
+    ]),
+    "twins unlike each other": (unlike_twins, {"type": "paired_folders"}, [
+        "data/trainA/0.png  is not an image, or of a format that Pillow cannot read",
+        "data/trainA/1.png  is 32 × 32 (height × width) where its twin data/trainB/1.png is 40 × 32: "
+        "twins must have one size; make them alike, or set transform.resize without keep_aspect",
+    ]),
+    "a test without its truth": (twins_missing, {"type": "unpaired_folders", "paired_test": True}, [
+        f"data/testB  lacks the twins of 1 of 3 images in testA: two.png; {TWINS} "
+        "Add them, remove these, or set data.paired_test to false",
+        f"data/testA  lacks the twins of 1 of 3 images in testB: 2.png; {TWINS} "
+        "Add them, remove these, or set data.paired_test to false",
+    ]),
+    "two folders read as side by side": (two_folders, {"type": "paired_side_by_side", "test": None}, [
+        "data/train  does not exist, but data has trainA and trainB: "
+        "that is data.type paired_folders, or unpaired_folders where images have no twins",
+    ]),
+    "side by side read as two folders": (side_by_side, {"type": "paired_folders"}, [
+        f"data/train{domain}  does not exist, but data has a train with images in it: "
+        "two images side by side in a file are data.type paired_side_by_side" for domain in "AB"
+    ]),
+    "no test folder of that name": (side_by_side, {"type": "paired_side_by_side"}, [
+        f"data/test  does not exist. data holds: train, val. {ADVICE}",
+    ]),
+    "images in no folder": (loose, {"type": "paired_side_by_side"}, [
+        "data/train  does not exist, and data itself holds 3 images (0.png …): move those to train on into train",
+    ]),
+    "no two halves": (odd, {"type": "paired_side_by_side", "test": "val"}, [
+        "data/train/7.png  is 32 × 63 (height × width): an odd width has no two halves; is it two images side by side?",
+    ]),
+}  # fmt: skip
+OPTIONS = {
+    "data.left=C": "data.left  must be one of A, B, not 'C'",
+    "data.type=paired": f"data.type  there is no dataset 'paired', did you mean 'paired_folders'? There are: {TYPES}",
+    "data.tets=val": "data.tets  paired_side_by_side has no option 'tets', did you mean 'test'? It takes: "
+    "root, left, test, transform, channels_A, channels_B, shuffle, download",
+    "data.transform={crop: 24, crop_until: 500 steps}": (
+        "data.transform  crop_until must be in epochs, such as '200 epochs', not '500 steps'"
+    ),
+    "data.transform={resize: 24, crop_until: 2 epochs}": (
+        "data.transform  crop_until says when to stop cropping, but there is no crop"
+    ),
+    "data.transform={crop: 24, crop_until: 2}": (
+        "data.transform.crop_until  must be a length such as '500 steps' or '1 epoch', or null, not 2"
+    ),
+}
+
+
+def said(folder: Path, data: dict[str, Any], capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    recipe: dict[str, Any] = {
+        "method": {"type": "cyclegan"},
+        "data": {"root": "data", **data},
+        "generator": {"type": "resnet", "blocks": 1, "width": 4},
+        "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
+        "losses": {"adversarial": {"type": "lsgan"}, "cycle": {"type": "cycle", "weight": 10}},
+        "optimizer": {"type": "adam"},
+        "training": {"length": "2 steps", "workers": 0},
+    }
+    (folder / "r.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    sets = [word for override in overrides for word in ("--set", override)]
+    assert main(["r.yaml", "--dry-run", "--device", "cpu", *sets]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make, data, messages = DATA[name]
+    make(tmp_path / "data")
+    lines = [line for line in said(tmp_path, data, capsys).splitlines() if not line.startswith("decoding ")]
+    assert lines[0] == f"translate-run: data set data has {len(messages)} fault{'s' if len(messages) > 1 else ''}"
+    assert lines[1:] == [f"  {message}" for message in messages]
+
+
+@pytest.mark.parametrize("override", OPTIONS)
+def test_options(
+    override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    side_by_side(tmp_path / "data")
+    error = said(tmp_path, {"type": "paired_side_by_side", "test": "val"}, capsys, override)
+    assert error == f"translate-run: recipe r.yaml has 1 fault\n  {OPTIONS[override]}\n"
