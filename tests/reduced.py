@@ -44,6 +44,8 @@ def reduced(recipe: Path, folder: Path, **training: Any) -> Path:
     for kind in ("generator", "discriminator", "head"):
         if kind in data:
             data[kind].update(SMALL[kind, data[kind]["type"]])
+            if data[kind].get("light"):
+                del data[kind]["size"]  # the light model is tied to none
     for override in data.get("networks", {}).values():
         if "layers" in override:
             override["layers"] -= 1

@@ -100,7 +100,7 @@ def test_the_generator_computes_what_the_paper_has(light: bool, count: int) -> N
         torch.testing.assert_close(network(images), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("layers", [3, 5, 7])
+@pytest.mark.parametrize("layers", [2, 3, 5, 7])
 def test_the_discriminator_computes_what_the_paper_has(layers: int) -> None:
     torch.manual_seed(0)
     network = UGATITDiscriminator(3, layers=layers, width=2).double()
@@ -174,7 +174,7 @@ def test_the_discriminator_can_be_copied_reloaded_and_trained() -> None:
         assert torch.equal(left, right)
 
 
-@pytest.mark.parametrize("layers", [5, 7])
+@pytest.mark.parametrize("layers", [2, 3, 5, 7])
 def test_the_discriminator_says_what_it_needs(layers: int) -> None:
     network = UGATITDiscriminator(3, layers=layers, width=1)
     assert network(torch.rand(1, 3, network.smallest, network.smallest + 5))[0].shape[2] == 1

@@ -40,7 +40,7 @@ class UGATITDiscriminator(nn.Module):
         self,
         in_channels: int,
         *,
-        layers: Annotated[int, Field(ge=3)] = 7,
+        layers: Annotated[int, Field(ge=2)] = 7,
         width: PositiveInt = 64,
         spectral_norm: bool = True,
     ) -> None:
