@@ -18,7 +18,7 @@ from translate_core.run import main as run
 
 def test_the_enumeration_is_whole() -> None:
     """A recipe that is added raises these numbers, by hand, so that one that is lost is missed."""
-    assert (len(RECIPES), len(ABLATIONS)) == (20, 3)
+    assert (len(RECIPES), len(ABLATIONS)) == (19, 3)
     methods = {yaml.safe_load((REPOSITORY / "recipes" / name).read_text())["method"]["type"] for name in RECIPES}
     assert methods == {"cyclegan", "pix2pix", "cut", "munit", "ugatit", "gan"}
     quickstarts = [name for name in RECIPES if name.startswith("quickstart")]
