@@ -47,10 +47,9 @@ TRAINING = (
     "checkpoint_every, keep_checkpoints, sample_every, samples, evaluate_every"
 )
 REGISTRY = load_plugins().registry
-GENERATORS, METHODS = (", ".join(REGISTRY.names(kind)) for kind in ("generator", "method"))
+GENERATORS, LOSSES, METHODS = (", ".join(REGISTRY.names(kind)) for kind in ("generator", "loss", "method"))
 RESNET = "blocks, width, downs, norm, dropout, padding, upsample, antialias, init, init_from"
 UNET = "downs, width, norm, dropout, test_like_training, init, init_from"
-LOSSES = "bce, cam, charbonnier, cycle, hinge, identity, l1, l2, lsgan, patch_nce, r1, smooth_l1, ssim, wgan_gp"
 TENSORS = "real_A, real_B, fake_B, fake_A, rec_A, rec_B, idt_A, idt_B"
 LENGTH = "a length such as '500 steps' or '1 epoch'"
 SIDE = "a whole number greater than 0, or a list of 2, each a whole number greater than 0, or null"
