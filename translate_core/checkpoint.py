@@ -87,7 +87,7 @@ class Checkpoints:
         before the file gets its name.
         """
         for name, state in parts.items():
-            _check_plain(state, name)
+            check_plain(state, name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(step)
         part = path.with_suffix(".pt.part")
@@ -161,15 +161,15 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(path, data["step"], data["record"], data["parts"])
 
 
-def _check_plain(value: object, path: str) -> None:
-    """What is not plain would be written, and refused when it is read."""
+def check_plain(value: object, path: str) -> None:
+    """Raises UserError for what would be written, and refused when it is read. path: of the value, for the message."""
     if type(value) in (dict, OrderedDict):
         for key, item in value.items():  # type: ignore[attr-defined]
-            _check_plain(key, f"{path} (a key)")
-            _check_plain(item, f"{path}.{key}")
+            check_plain(key, f"{path} (a key)")
+            check_plain(item, f"{path}.{key}")
     elif type(value) in (list, tuple):
         for index, item in enumerate(value):  # type: ignore[arg-type]
-            _check_plain(item, f"{path}[{index}]")
+            check_plain(item, f"{path}[{index}]")
     elif not (value is None or type(value) in (bool, int, float, str) or isinstance(value, torch.Tensor)):
         raise UserError(
             f"{path} cannot be saved: it is a {type(value).__module__}.{type(value).__qualname__}; "

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 
 class UserError(ValueError):
@@ -99,18 +102,28 @@ def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
 
 
 def raised_at(error: BaseException) -> str:
-    """` (toy.py, line 3)`: the innermost place in a file that is not the import system's, torch's or the engine's."""
+    """` (toy.py, line 3)`: the innermost place in a file that is not Python's own, torch's or the engine's."""
     if isinstance(error, SyntaxError):
         return ""  # its text has the place
     found = ""
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        foreign = file.startswith("<") or f"{os.sep}torch{os.sep}" in file or Path(file).parent == Path(__file__).parent
-        if not foreign:
+        if not _is_foreign(file):
             found = f" ({Path(file).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return found
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether whoever reads of an error there did not write it."""
+    library = file.startswith(_STDLIB) and "-packages" not in file
+    return (
+        library
+        or file.startswith("<")
+        or f"{os.sep}torch{os.sep}" in file
+        or Path(__file__).parent in Path(file).parents
+    )
 
 
 def explain(error: Exception) -> str:

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from translate_core.conformance.kit import Kit
+from translate_core.conformance.report import report
 from translate_core.console import OK, guarded
 from translate_core.plugin_listing import check_kind, print_component, print_list
+from translate_core.plugin_target import registered_by, settings_of
 from translate_core.plugins import load_plugins
 from translate_core.registry import KINDS, Registry
 
@@ -30,6 +33,14 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("name", metavar="NAME", help="what it is called, as `list` has it")
     _takes_plugins(show)
     show.set_defaults(body=_show)
+
+    check = commands.add_parser("check", help="try every component of a plugin on what the engine relies on")
+    check.add_argument("plugin", metavar="PACKAGE|MODULE|FILE.py", help="an installed package, a module, or a file")
+    check.add_argument(
+        "--set", action="append", default=[], metavar="KIND.NAME.OPTION=VALUE", dest="settings",
+        help="an option that a component needs, or that makes it smaller to try. May be given several times",
+    )  # fmt: skip
+    check.set_defaults(body=_check)
     return made
 
 
@@ -62,6 +73,11 @@ def _show(options: argparse.Namespace) -> int:
     registry = _registry(options)
     print_component(registry.get(options.kind, options.name), registry)
     return OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    registry, registrations = registered_by(options.plugin)
+    return report(Kit(registry, settings_of(options.settings, registry)), registrations)
 
 
 if __name__ == "__main__":

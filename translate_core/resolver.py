@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 
-from translate_core.errors import Fault, RecipeError, did_you_mean, explain, in_order, nearest
+from translate_core.errors import Fault, FaultsError, RecipeError, did_you_mean, explain, in_order, nearest
 from translate_core.loss import Loss
 from translate_core.method import Method, Role, sides
 from translate_core.phase import Ramp
@@ -500,3 +500,13 @@ _RAMP = {
     "steps": Option("steps", PositiveInt, None, True, None, None),
 }
 _PAIRS = Option("pairs", dict[str, str] | None, None, False, None, None)
+
+
+def resolve_block(registry: Registry, kind: str, value: Mapping[str, Any]) -> Block:
+    """One component's block by itself, outside any recipe. Raises FaultsError with every fault."""
+    resolver = _Resolver(Path(), {})
+    resolver.registry = registry
+    block = resolver._block(kind, value, kind)
+    if block is None:
+        raise FaultsError(f"{kind} {show(value)}", resolver.faults)
+    return block

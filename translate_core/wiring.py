@@ -336,31 +336,36 @@ class _Rehearsal:
 
     def _arithmetic(self, error: Exception) -> str:
         """Why a component's equations failed in the rehearsal, in words for who wrote the recipe or the component."""
-        text = str(error).strip().partition("\n")[0]
-        where = raised_at(error)
         if self.mismatch:
             return (
                 f"cannot be computed: {self.mismatch}; give the domains equal numbers of channels under `data`, "
                 f"or leave this out"
             )
-        if any(part in text for part in _READS_VALUE):
-            return (
-                f"reads the value of a tensor, so every step would wait for the device: use tensor operations in place "
-                f"of .item(), float(), .cpu(), `if` and masks as indices{where}"
-            )
-        if "no fake impl or Meta kernel" in text:
-            return (
-                f"uses the operator {text.partition(': ')[0]}, which torch cannot compute without values: write it "
-                f"with others, or give it a fake implementation (torch.library.register_fake){where}"
-            )
-        if "is not on the expected device meta" in text:
-            return f"uses a tensor that stays on the CPU: register it as a buffer, or make it on images.device{where}"
-        if isinstance(error, UserWarning):
-            sizes = [size.replace(", ", "×") for size in re.findall(r"Size\(\[([\d, ]*)\]\)", text)]
-            return f"compares tensors of different shapes, {' and '.join(reversed(sizes))}{where}"
-        if isinstance(error, RuntimeError | ValueError):
-            return f"cannot be computed with these networks and images: {text}{where}"
-        return f"failed: {type(error).__name__}: {text}{where}"
+        return why_it_failed(error)
+
+
+def why_it_failed(error: Exception) -> str:
+    """Why a component's equations failed, in words for who wrote it; mostly on meta tensors, which have no values."""
+    text = str(error).strip().partition("\n")[0]
+    where = raised_at(error)
+    if any(part in text for part in _READS_VALUE):
+        return (
+            f"reads the value of a tensor, so every step would wait for the device: use tensor operations in place "
+            f"of .item(), float(), .cpu(), `if` and masks as indices{where}"
+        )
+    if "no fake impl or Meta kernel" in text:
+        return (
+            f"uses the operator {text.partition(': ')[0]}, which torch cannot compute without values: write it "
+            f"with others, or give it a fake implementation (torch.library.register_fake){where}"
+        )
+    if "is not on the expected device meta" in text:
+        return f"uses a tensor that stays on the CPU: register it as a buffer, or make it on images.device{where}"
+    if isinstance(error, UserWarning):
+        sizes = [size.replace(", ", "×") for size in re.findall(r"Size\(\[([\d, ]*)\]\)", text)]
+        return f"compares tensors of different shapes, {' and '.join(reversed(sizes))}{where}"
+    if isinstance(error, RuntimeError | ValueError):
+        return f"cannot be computed with these networks and images: {text}{where}"
+    return f"failed: {type(error).__name__}: {text}{where}"
 
 
 _READS_VALUE = (

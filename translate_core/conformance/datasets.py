@@ -1,0 +1,207 @@
+"""What data sets promise."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from translate_core.conformance.kit import Kit, ambient, same, size
+from translate_core.conformance.promise import Broken, NotTried, promise
+from translate_core.data import Dataset, Item, TrainSplit
+from translate_core.errors import UserError, explain
+from translate_core.randomness import numpy_generator
+from translate_core.recipe import Block
+
+
+class DatasetSubject:
+    """A data set, opened."""
+
+    def __init__(self, kit: Kit, block: Block) -> None:
+        self.block = block
+        self._stack = ExitStack()
+
+    def build(self) -> Dataset:
+        """A fresh one, not opened."""
+        dataset: Dataset = self.block()
+        return dataset
+
+    @cached_property
+    def opened(self) -> Dataset:
+        """Raises NotTried where its images are not there."""
+        dataset = self.build()
+        try:
+            dataset.open()
+        except UserError as error:
+            name = self.block.registration.name
+            raise NotTried(
+                f"it cannot be opened here; say where images are with --set dataset.{name}.OPTION=VALUE\n{error}"
+            ) from None
+        return self._stack.enter_context(closing(dataset))
+
+    def close(self) -> None:
+        """Gives back what was opened."""
+        self._stack.close()
+
+    @property
+    def places(self) -> list[int]:
+        """The first draws and the last."""
+        count = len(self.opened.train)
+        return sorted({0, 1 % count, count // 2, count - 1})
+
+
+def _draw(split: TrainSplit, index: int) -> Item:
+    return split.draw(index, numpy_generator(0, "image", index))
+
+
+@promise("builds", "a recipe is validated, and its constructor called, before anything is opened", first=True)
+def builds(subject: DatasetSubject) -> None:
+    """From its options alone."""
+    try:
+        subject.build()
+    except Exception as error:  # whatever a component's constructor raises
+        raise Broken(f"cannot be built: {explain(error)}") from None
+
+
+@promise("opens", "a run opens it once, and every process of the loader uses what it opened", first=True)
+def opens(subject: DatasetSubject) -> None:
+    """Where its images are there."""
+    _ = subject.opened
+
+
+@promise(
+    "says what it holds",
+    "networks are built for `channels`, rehearsed at `size`, and an epoch is as long as `train`",
+    first=True,
+)
+def declares(subject: DatasetSubject) -> None:
+    """`channels`, `size`, `train`, `test`."""
+    dataset = subject.opened
+    channels = getattr(dataset, "channels", None)
+    if (
+        not isinstance(channels, Mapping)
+        or not channels
+        or not all(isinstance(item, int) for item in channels.values())
+    ):
+        raise Broken(f"`channels` must be numbers by domain, such as {{'A': 3, 'B': 3}}, not {channels!r}")
+    if not hasattr(dataset, "size") or not (dataset.size is None or len(dataset.size) == 2):
+        raise Broken(f"`size` must be (height, width), or None, not {getattr(dataset, 'size', 'missing')!r}")
+    if not hasattr(dataset, "train") or len(dataset.train) < 1:
+        raise Broken("`train` holds no images")
+    if not isinstance(getattr(dataset, "test", None), Mapping):
+        raise Broken("`test` must be splits by domain, possibly none")
+
+
+@promise(
+    "draws images of the channels and the size that it says",
+    "a batch is made of them, and networks were built for those channels",
+    first=True,
+)
+def draws_images(subject: DatasetSubject) -> None:
+    """`real_<domain>`, uint8 or floating point in [-1, 1]."""
+    for place in subject.places:
+        item = _draw(subject.opened.train, place)
+        if not isinstance(item, Mapping) or not item:
+            raise Broken(f"draw({place}, rng) returns {type(item).__name__}, not images by name")
+        for name, picture in item.items():
+            _check_image(subject.opened, f"draw({place}, rng)['{name}']", name, picture, subject.opened.size)
+
+
+def _check_image(dataset: Dataset, what: str, name: str, picture: Any, expected: tuple[int, int] | None) -> None:
+    if not isinstance(picture, Tensor) or picture.dim() != 3:
+        found = size(picture) if isinstance(picture, Tensor) else type(picture).__name__
+        raise Broken(f"{what} is {found}, not an image (C, H, W)")
+    domain = name.rpartition("_")[2]
+    if domain in dataset.channels and picture.shape[0] != dataset.channels[domain]:
+        raise Broken(f"{what} has {picture.shape[0]} channels, and `channels` says {dataset.channels[domain]}")
+    if expected is not None and tuple(picture.shape[1:]) != tuple(expected):
+        raise Broken(f"{what} is {size(picture)}, and `size` says {expected[0]}×{expected[1]}")
+    if picture.dtype != torch.uint8 and not picture.is_floating_point():
+        raise Broken(f"{what} is {picture.dtype}: neither uint8 nor floating point")
+    if picture.is_floating_point() and not bool((picture.abs() <= 1.0 + 1e-6).all()):
+        raise Broken(f"{what} has values outside [-1, 1]")
+
+
+@promise(
+    "decides a draw by its index and generator alone",
+    "a run that was stopped goes on to the bit, however many processes load images",
+)
+def draws_are_pure(subject: DatasetSubject) -> None:
+    """The same in any order, wherever the ambient generators stand."""
+    split = subject.opened.train
+    with ambient(1):
+        first = {place: _draw(split, place) for place in subject.places}
+    with ambient(2):
+        again = {place: _draw(split, place) for place in reversed(subject.places)}
+    different = [str(place) for place in first if not same(first[place], again[place])]
+    if different:
+        raise Broken(f"draw({different[0]}, rng) differs between two calls with generators at the same place")
+
+
+@promise(
+    "survives being sent to another process",
+    "the split is pickled where loader processes are started anew",
+)
+def can_be_pickled(subject: DatasetSubject) -> None:
+    """A copy draws the same."""
+    try:
+        copied: TrainSplit = pickle.loads(pickle.dumps(subject.opened.train))
+    except Exception as error:  # pickle raises several kinds
+        raise Broken(f"`train` cannot be pickled: {type(error).__name__}: {error}") from None
+    for place in subject.places:
+        if not same(_draw(subject.opened.train, place), _draw(copied, place)):
+            raise Broken(f"draw({place}, rng) of a pickled copy differs")
+
+
+@promise(
+    "shows test images by the name of their domain",
+    "samples and metrics translate `real_<domain>`, and compare with `truth_<domain>` where there is one",
+    applies=lambda subject: bool(subject.opened.test),
+)
+def shows_test_images(subject: DatasetSubject) -> None:
+    """The first and the last of each domain, the same each time."""
+    for domain, split in subject.opened.test.items():
+        if len(split) < 1:
+            raise Broken(f"`test['{domain}']` holds no images: leave the domain out")
+        for place in {0, len(split) - 1}:
+            item = split[place]
+            if f"real_{domain}" not in item:
+                raise Broken(f"test['{domain}'][{place}] holds {', '.join(item)}, and no 'real_{domain}'")
+            for name, picture in item.items():
+                _check_image(subject.opened, f"test['{domain}'][{place}]['{name}']", name, picture, None)
+            if not same(item, split[place]):
+                raise Broken(f"test['{domain}'][{place}] differs from one time to the next")
+            if not isinstance(split.name(place), str) or not split.name(place):
+                raise Broken(f"test['{domain}'].name({place}) is {split.name(place)!r}, not a name for people")
+
+
+@promise(
+    "has a fingerprint that stays",
+    "a run goes on only with the data that it began with, and knows it by that",
+)
+def has_a_fingerprint(subject: DatasetSubject) -> None:
+    """The same for a second one that is opened and closed."""
+    found = subject.opened.fingerprint()
+    if not isinstance(found, str) or not found:
+        raise Broken(f"fingerprint() returns {found!r}, not a short text")
+    with closing(subject.build()) as other:
+        other.open()
+        if other.fingerprint() != found:
+            raise Broken(f"it is {found}, and {other.fingerprint()} when the same images are opened again")
+
+
+PROMISES = (
+    builds,
+    opens,
+    declares,
+    draws_images,
+    draws_are_pure,
+    can_be_pickled,
+    shows_test_images,
+    has_a_fingerprint,
+)

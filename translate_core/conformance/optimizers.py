@@ -1,0 +1,105 @@
+"""What optimizers promise."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from translate_core.conformance.kit import Kit, ambient, image, named, same, saved_and_loaded
+from translate_core.conformance.promise import Broken, promise
+from translate_core.errors import explain
+from translate_core.recipe import Block
+
+
+class OptimizerSubject:
+    """An optimizer on a small network."""
+
+    def __init__(self, kit: Kit, block: Block) -> None:
+        self.block = block
+
+    def build(self, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """A network and its optimizer, the same each time."""
+        with ambient(0):
+            network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU(), nn.ConvTranspose2d(4, 3, 3)).to(dtype)
+        return network, self.block(params=list(network.parameters()))
+
+
+def _step(network: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
+    dtype = next(network.parameters()).dtype
+    network(image(3, 8, 8, seed=number).to(dtype)).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@promise("makes a torch optimizer of every parameter", "a side is updated by exactly one optimizer", first=True)
+def makes_one(subject: OptimizerSubject) -> None:
+    """A torch.optim.Optimizer that holds what it was given."""
+    try:
+        network, optimizer = subject.build()
+    except Exception as error:  # whatever a component raises
+        raise Broken(f"cannot be built: {explain(error)}") from None
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise Broken(f"returns {type(optimizer).__name__}, not a torch.optim.Optimizer")
+    held = {id(item) for group in optimizer.param_groups for item in group["params"]}
+    lost = [name for name, item in network.named_parameters() if id(item) not in held]
+    if lost:
+        raise Broken(f"leaves out {named(lost)}")
+
+
+@promise("updates every parameter", "what is never updated is never learned", first=True)
+def updates(subject: OptimizerSubject) -> None:
+    """To finite values, in a step; in float64, where a small rate is not lost in rounding."""
+    network, optimizer = subject.build(torch.float64)
+    before = {name: item.detach().clone() for name, item in network.named_parameters()}
+    _step(network, optimizer, 0)
+    still = [name for name, item in network.named_parameters() if same(item.detach(), before[name])]
+    if still:
+        raise Broken(f"a step leaves {named(still)} as it was")
+    if not all(item.isfinite().all() for item in network.parameters()):
+        raise Broken("a step makes parameters that are not finite")
+
+
+@promise(
+    "learns at the rate in its groups",
+    "the schedule sets group['lr'] before every step",
+)
+def obeys_the_rate(subject: OptimizerSubject) -> None:
+    """At a rate of 0 nothing changes, also after other steps."""
+    network, optimizer = subject.build()
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise Broken("its parameter groups have no 'lr'")
+    _step(network, optimizer, 0)
+    before = [item.detach().clone() for item in network.parameters()]
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    _step(network, optimizer, 1)
+    if not same(before, [item.detach() for item in network.parameters()]):
+        raise Broken("parameters change at a rate of 0")
+
+
+@promise("passes over parameters without a gradient", "a loss may be switched off, and reach only a part of a network")
+def passes_over(subject: OptimizerSubject) -> None:
+    """A step where some have none."""
+    network, optimizer = subject.build()
+    first = next(iter(network.parameters()))
+    first.square().sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+@promise("goes on from its state_dict", "a checkpoint keeps it, and a run goes on from that to the bit")
+def goes_on(subject: OptimizerSubject) -> None:
+    """Saved after two steps, loaded with weights_only, the next steps are the same."""
+    network, optimizer = subject.build()
+    for number in range(2):
+        _step(network, optimizer, number)
+    twin, other = subject.build()
+    twin.load_state_dict(network.state_dict())
+    other.load_state_dict(saved_and_loaded(optimizer.state_dict(), "its state_dict"))
+    for number in range(2, 4):
+        _step(network, optimizer, number)
+        _step(twin, other, number)
+    if not same([*network.parameters()], [*twin.parameters()]):
+        raise Broken("it steps otherwise after its state was saved and loaded")
+
+
+PROMISES = (makes_one, updates, obeys_the_rate, passes_over, goes_on)
