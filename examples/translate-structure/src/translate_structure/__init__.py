@@ -1,0 +1,1 @@
+"""Components for `translate` that keep the structure of an image."""
