@@ -33,7 +33,8 @@ _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def hook() -> str:
     """The one hook, with its signature."""
     function = hookspecs.register
-    return f"```python\ndef register{_signature(function)}\n```\n\n{_paragraphs(function)}\n"
+    code = f"```python\ndef register{_signature(function)}\n```"
+    return f"<!-- not run: a signature -->\n{code}\n\n{_paragraphs(function)}\n"
 
 
 def kinds() -> str:

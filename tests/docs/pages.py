@@ -1,0 +1,369 @@
+"""The pages of the documentation taken apart into blocks of code, and what is done with a block of each language."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.conftest import REPOSITORY
+from tests.reduced import SMALL, reduced, small_data
+from translate_core import apply, hookspecs, plugin_command, run
+from translate_core.ablation import is_ablation
+from translate_core.ablation_recipe import read_ablation
+from translate_core.plugins import load_plugins
+from translate_core.recipe import read_recipe
+from translate_core.registry import KINDS
+from translate_core.resolver import resolve
+
+PAGES = tuple(
+    sorted([*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").glob("*/README.md")])
+)  # fmt: skip
+"""Every page whose blocks are run. The README has tests of its own."""
+
+_FENCE = re.compile(r"```(\w*)")
+_NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
+_FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\b")
+_CHANGED = re.compile(r"# ([\w-]+\.yaml): (\S+\.yaml) with these blocks")
+_WITHIN = re.compile(r"# in (recipes/\S+\.yaml)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page. line: of its fence, from 1. reason: why it is not run; empty where it is."""
+
+    page: Path
+    line: int
+    language: str
+    code: str
+    reason: str
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return f"{self.page.relative_to(REPOSITORY)}, line {self.line}"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Every fenced block, in order. A fence that is indented, or not closed, is a fault of the page."""
+    blocks = []
+    lines = page.read_text(encoding="utf-8").splitlines()
+    opened: tuple[int, str, str] | None = None
+    before = ""
+    code: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if opened is None and line.lstrip().startswith("```"):
+            match = _FENCE.fullmatch(line)
+            assert match is not None, f"{page.name}, line {number}: write a fence as ```language, not indented"
+            reason = _NOT_RUN.fullmatch(before)
+            opened = (number, match[1], reason[1] if reason else "")
+            code = []
+        elif opened is not None and line == "```":
+            start, language, told = opened
+            blocks.append(Block(page, start, language, "\n".join([*code, ""]), told))
+            opened = None
+        elif opened is not None:
+            code.append(line)
+        else:
+            assert not re.match(r"( {4}|\t)\S", line) or before.lstrip()[:2] in ("- ", "* ", "1."), (
+                f"{page.name}, line {number}: code stands in fences, so that it is run"
+            )
+        if line.strip():
+            before = line
+    assert opened is None, f"{page.name}: a block is not closed"
+    return blocks
+
+
+def prose_of(page: Path) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands_of(code: str) -> list[list[str]]:
+    """The commands of a bash block, as words; comments left out, lines that end with a backslash joined."""
+    joined = code.replace("\\\n", " ")
+    return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+class Session:
+    """What a reader does who goes through a page from top to bottom, in a folder like the repository's.
+
+    Recipes are trained at a reduced size, and what a page only assumes to be there (photos, a trained run) is made.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        for name in ("recipes", "examples", "benchmarks", "docs"):
+            (folder / name).symlink_to(REPOSITORY / name)
+        monkeypatch.chdir(folder)
+        self._monkeypatch = monkeypatch
+        self._modules = set(sys.modules)
+        self._own: set[Path] = set()
+        self._offered: set[tuple[str, str]] = set()
+        self._used: set[tuple[str, str]] = set()
+
+    def do(self, block: Block) -> None:
+        """Runs a block in the way of its language."""
+        ways: Mapping[str, Callable[[Block], None]] = {
+            "python": self._python, "yaml": self._yaml, "bash": self._bash, "json": self._json, "toml": self._toml
+        }  # fmt: skip
+        assert block.language in ways, (
+            f"{block.place}: a block of {block.language or 'no language'} cannot be run; "
+            f"say why above it, <!-- not run: REASON -->, or give it one of {', '.join(ways)}"
+        )
+        ways[block.language](block)
+
+    def finish(self) -> None:
+        """Every component that the page registers must have been trained by a recipe of the page."""
+        for name in set(sys.modules) - self._modules:
+            if name.startswith("translate_") and not name.startswith(("translate_core", "translate_plugins")):
+                del sys.modules[name]  # of what was installed for this page alone
+        assert self._offered <= self._used, f"registered and not trained: {self._offered - self._used}"
+
+    # Python
+
+    def _python(self, block: Block) -> None:
+        name = _FILE.match(block.code)
+        path = self.folder / (name[1] if name else f"block_at_line_{block.line}.py")
+        path.write_text(block.code, encoding="utf-8")
+        if "@hookimpl" in block.code:
+            assert name, f"{block.place}: a plugin begins with the name of its file, # mine.py"
+            self._offered |= _components(path)
+            return
+        found = runpy.run_path(str(path), run_name="__main__")
+        for key, value in found.items():
+            if key.startswith("test_"):
+                value()
+
+    # YAML
+
+    def _yaml(self, block: Block) -> None:
+        within = _WITHIN.match(block.code)
+        changed = _CHANGED.match(block.code)
+        name = _FILE.match(block.code)
+        data = yaml.safe_load(block.code)
+        if within:
+            self._resolve(_merged(self.folder / within[1], data), "fragment.yaml")
+        elif changed:
+            self._train(_merged(self.folder / changed[2], data), changed[1])
+        else:
+            assert name, (
+                f"{block.place}: begin with `# NAME.yaml`, with `# NAME.yaml: recipes/X.yaml with these blocks`, "
+                f"or with `# in recipes/X.yaml`"
+            )
+            if "base" in data:
+                path = self._write(block.code, name[1])
+                self._validate(path, [])
+            else:
+                self._train(data, name[1])
+
+    def _write(self, text: str, name: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        self._own.add(path)
+        return path
+
+    def _resolve(self, data: Mapping[str, Any], name: str) -> None:
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(dict(data), sort_keys=False), encoding="utf-8")
+        resolve(path, read_recipe(path))
+
+    def _train(self, data: Mapping[str, Any], name: str) -> None:
+        """As it stands it must be valid; what is trained, two steps, is smaller."""
+        self._resolve(data, name)
+        small = _shrunk(data, self.folder / "small")
+        self._write(yaml.safe_dump(small, sort_keys=False), name)
+        assert run.main([name, "--device", "cpu"]) == 0
+        self._used |= _used(small)
+
+    # bash
+
+    def _bash(self, block: Block) -> None:
+        for words in commands_of(block.code):
+            program = Path(words[0]).name
+            ways: Mapping[str, Callable[[Sequence[str]], None]] = {
+                "translate-run": self._translate_run,
+                "translate-apply": self._translate_apply,
+                "translate-plugins": self._translate_plugins,
+                "tensorboard": _tensorboard,
+                "torchrun": self._torchrun,
+                "make": _make,
+                "python3": _python3,
+                "python": _python3,
+                "pip": self._pip,
+                "source": _source,
+            }
+            assert program in ways, f"{block.place}: nothing is known of the command {program}"
+            try:
+                ways[program](words[1:])
+            except SystemExit as ended:
+                raise AssertionError(f"{block.place}: {shlex.join(words)} ended with {ended.code}") from None
+
+    def _translate_run(self, arguments: Sequence[str]) -> None:
+        options = run.parser().parse_args(arguments)
+        path = self.folder / options.recipe
+        assert path.is_file(), f"there is no recipe {options.recipe}"
+        if path in self._own and not is_ablation(path):
+            assert run.main([*arguments, "--device", "cpu"]) == 0
+        else:
+            self._validate(path, options.overrides)
+
+    def _validate(self, path: Path, overrides: Sequence[str]) -> None:
+        if is_ablation(path):
+            variants = read_ablation(path, overrides).variants
+            assert len(variants) >= 2
+            for variant in variants:
+                resolve(path, variant.recipe)
+        else:
+            resolve(path, read_recipe(path, overrides))
+
+    def _translate_apply(self, arguments: Sequence[str]) -> None:
+        options = apply.parser().parse_args(arguments)
+        self.trained(options.run)
+        for given in [*options.inputs, *(Path(text.partition("=")[2]) for text in options.choose)]:
+            self.pictures(given)
+        assert apply.main([*arguments, "--device", "cpu"]) == 0
+
+    def _translate_plugins(self, arguments: Sequence[str]) -> None:
+        plugin_command.parser().parse_args(arguments)
+        assert plugin_command.main(list(arguments)) == 0
+
+    def _torchrun(self, words: Sequence[str]) -> None:
+        at = list(words).index("-m")
+        assert words[at + 1] == "translate_core.run"
+        self._translate_run(words[at + 2 :])
+
+    def _pip(self, arguments: Sequence[str]) -> None:
+        """What is installed lies in the project, which is installed itself."""
+        assert arguments[0] == "install"
+        for given in arguments[1:]:
+            package = REPOSITORY / re.sub(r"\[\w+\]$", "", given)
+            assert (package / "pyproject.toml").is_file(), f"there is no package {given}"
+            if package != REPOSITORY:
+                self._install(package)
+
+    def _install(self, package: Path) -> None:
+        site = self.folder / "site"
+        if not list(site.glob(f"{package.name.replace('-', '_')}-*")):
+            words = ["install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
+            quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+            subprocess.run([sys.executable, "-m", "pip", *words, str(package)], check=True, env=quiet)
+            self._monkeypatch.syspath_prepend(site)
+
+    # What pages take for granted
+
+    def trained(self, folder: Path) -> None:
+        """The run of a recipe of the project, at a reduced size, under its default name."""
+        if (self.folder / folder / "run.json").exists():
+            return
+        assert folder.parts[0] == "runs", f"{folder} is nothing that a page has trained"
+        recipe = REPOSITORY / "recipes" / f"{folder.name}.yaml"
+        assert recipe.is_file(), f"no recipe would be trained in {folder}"
+        place = self.folder / "reduced" / folder.name
+        place.mkdir(parents=True)
+        assert run.main([str(reduced(recipe, place)), "--out", str(self.folder / folder), "--device", "cpu"]) == 0
+
+    def pictures(self, path: Path) -> None:
+        """An image, or a folder of two."""
+        path = self.folder / path
+        if path.exists():
+            return
+        files = [path] if path.suffix else [path / "first.png", path / "second.png"]
+        for number, file in enumerate(files):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 256, (40, 52, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(file)
+
+    # Other languages
+
+    def _json(self, block: Block) -> None:
+        """Lines of metrics.jsonl: they have the keys that lines of their kind have."""
+        self.trained(Path("runs/quickstart"))
+        lines = (self.folder / "runs" / "quickstart" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        real = {row["kind"]: row for row in map(json.loads, lines)}
+        for line in block.code.splitlines():
+            row = json.loads(line)
+            assert _keys(row) == _keys(real[row["kind"]]), block.place
+
+    def _toml(self, block: Block) -> None:
+        data = tomllib.loads(block.code)
+        points = data.get("project", {}).get("entry-points", {})
+        assert set(points) <= {hookspecs.GROUP}, f"{block.place}: the group is {hookspecs.GROUP}"
+
+
+def _merged(recipe: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with blocks in place of its own; null takes one away."""
+    merged = {**yaml.safe_load(recipe.read_text(encoding="utf-8")), **changes}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _shrunk(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Two steps on small images."""
+    small = dict(data)
+    for kind in ("generator", "discriminator", "head"):
+        if kind in small:
+            small[kind] = {**small[kind], **SMALL.get((kind, small[kind]["type"]), {})}
+    if small["data"]["type"] in load_plugins().registry.names("dataset"):
+        number = len(list(folder.glob("*"))) if folder.exists() else 0
+        small["data"] = small_data(small["data"], folder / str(number))
+    kept = {key: value for key, value in small["training"].items() if not key.endswith("_every")}
+    small["training"] = {**kept, "length": "2 steps", "workers": 0, "samples": 1, "log_every": "1 steps"}
+    return small
+
+
+def _components(plugin: Path) -> set[tuple[str, str]]:
+    """Kind and name of all that a plugin file registers."""
+    ours, all_ = load_plugins().registry, load_plugins([plugin.name], plugin.parent).registry
+    found = {(kind, name) for kind in KINDS for name in set(all_.names(kind)) - set(ours.names(kind))}
+    assert found, f"{plugin.name} registers nothing"
+    return found
+
+
+def _used(data: Any, key: str = "") -> set[tuple[str, str]]:
+    """Kind and name of all components that a recipe names; those of an unknown kind count for every kind."""
+    if not isinstance(data, Mapping):
+        return set()
+    found = {(kind, data["type"]) for kind in KINDS} if isinstance(data.get("type"), str) else set()
+    return found.union(*(_used(value, name) for name, value in data.items()))
+
+
+def _keys(row: Any) -> Any:
+    """The names in a line of metrics.jsonl, in depth."""
+    if isinstance(row, Mapping):
+        return {key: _keys(value) for key, value in row.items()}
+    return [_keys(row[0])] if isinstance(row, list) and row else None
+
+
+def _tensorboard(arguments: Sequence[str]) -> None:
+    assert list(arguments) == ["--logdir", "runs"]
+
+
+def _make(arguments: Sequence[str]) -> None:
+    targets = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(arguments) <= set(targets)
+
+
+def _python3(arguments: Sequence[str]) -> None:
+    """A script of the project, or a module of Python's or pytest's."""
+    if arguments[0] == "-m":
+        assert arguments[1] in ("venv", "pytest"), f"python -m {arguments[1]}"
+    else:
+        assert (REPOSITORY / arguments[0]).is_file(), f"there is no {arguments[0]}"
+
+
+def _source(arguments: Sequence[str]) -> None:
+    assert list(arguments) == [os.path.join(".venv", "bin", "activate")]
