@@ -1,7 +1,5 @@
 """`translate-plugins check`: what is ours keeps every promise, and what breaks one is told so in the right words."""
 
-
-
 from __future__ import annotations
 
 import random

@@ -25,6 +25,8 @@ REDUCED = (
     "generator.width=4", "discriminator.width=4",
 )  # fmt: skip
 
+SMALLER = ("--set", "generator.attention_unet.width=4")
+
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=NAMES)
 def example(request: pytest.FixtureRequest) -> Path:
@@ -97,6 +99,14 @@ def test_it_is_listed(example: Path, installed: dict[str, str], tmp_path: Path) 
     told = _run(installed, tmp_path, "-m", "translate_core.plugin_command", "list")
     for name in OFFERED[example.name].values():
         assert re.search(rf"{name}.*{example.name}", told), told
+
+
+def test_it_keeps_every_promise(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
+    told = _run(installed, tmp_path, "-m", "translate_core.plugin_command", "check", example.name, *SMALLER)
+    kept = re.search(r"promises: (\d+) kept", told)
+    assert kept is not None, told
+    assert int(kept[1]) >= 30
+    assert "not tried" not in told
 
 
 def test_its_recipe_trains_and_translates(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
