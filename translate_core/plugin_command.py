@@ -9,8 +9,9 @@ from pathlib import Path
 
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.report import report
-from translate_core.console import OK, guarded
+from translate_core.console import OK, guarded, tell
 from translate_core.plugin_listing import check_kind, print_component, print_list
+from translate_core.plugin_new import create, next_commands
 from translate_core.plugin_target import registered_by, settings_of
 from translate_core.plugins import load_plugins
 from translate_core.registry import KINDS, Registry
@@ -33,6 +34,13 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("name", metavar="NAME", help="what it is called, as `list` has it")
     _takes_plugins(show)
     show.set_defaults(body=_show)
+
+    new = commands.add_parser("new", help="make an installable package with a generator and a loss to begin with")
+    new.add_argument("name", metavar="NAME", help="what the package is called, such as my-translate")
+    new.add_argument(
+        "--into", type=Path, default=Path(), metavar="DIR", help="where to make its folder (default: here)"
+    )
+    new.set_defaults(body=_new)
 
     check = commands.add_parser("check", help="try every component of a plugin on what the engine relies on")
     check.add_argument("plugin", metavar="PACKAGE|MODULE|FILE.py", help="an installed package, a module, or a file")
@@ -72,6 +80,14 @@ def _show(options: argparse.Namespace) -> int:
     check_kind(options.kind)
     registry = _registry(options)
     print_component(registry.get(options.kind, options.name), registry)
+    return OK
+
+
+def _new(options: argparse.Namespace) -> int:
+    folder = create(options.name, options.into)
+    tell(f"made {folder}: a package with a generator, a loss, a test and a recipe. Next:")
+    for command in next_commands(folder):
+        tell(f"  {command}")
     return OK
 
 

@@ -1,0 +1,162 @@
+"""`translate-plugins new`: a package that installs, passes its test and trains on the quickstart as it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+from translate_core import CONTRACT, plugin_new
+from translate_core.errors import UserError
+from translate_core.plugin_command import main
+from translate_core.plugin_new import create
+
+FILES = [
+    ".gitignore",
+    "README.md",
+    "pyproject.toml",
+    "recipes/quickstart.yaml",
+    "src/my_own/__init__.py",
+    "src/my_own/generator.py",
+    "src/my_own/loss.py",
+    "src/my_own/plugin.py",
+    "tests/test_plugin.py",
+]
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return create("my-own", tmp_path_factory.mktemp("new"))
+
+
+def test_what_is_made(package: Path) -> None:
+    assert package.name == "my-own"
+    assert written(package) == FILES
+    for name in FILES:
+        text = (package / name).read_text(encoding="utf-8")
+        assert "$" not in text, f"{name} has a placeholder left"
+        assert "PACKAGE" not in text
+    assert f"@hookimpl(contract={CONTRACT})" in (package / "src/my_own/plugin.py").read_text()
+
+
+def test_it_installs_and_passes_its_own_test(package: Path, tmp_path: Path) -> None:
+    """As a stranger would; the test of the package trains on its recipe, and checks every promise."""
+    site = tmp_path / "site"
+    # Nothing is fetched: hatchling is installed for the development of this project too.
+    pip = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", site, package]
+    subprocess.run([sys.executable, "-m", *pip], check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=package, capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+
+
+def test_its_recipe_is_the_quickstart_with_its_components(package: Path) -> None:
+    ours = yaml.safe_load((REPOSITORY / "recipes" / "quickstart.yaml").read_text())
+    theirs = yaml.safe_load((package / "recipes" / "quickstart.yaml").read_text())
+    assert theirs.pop("generator") == {"type": "my_own_small", "width": 32, "depth": 4}
+    assert theirs["losses"].pop("edges") == {"type": "my_own_edges", "weight": 5}
+    del ours["generator"]
+    assert theirs == ours
+
+
+def test_its_project_file(package: Path) -> None:
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "my-own"
+    assert project["entry-points"] == {"translate_core": {"my_own": "my_own.plugin"}}
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    major, minor = version.split(".")[:2]
+    above = f"{major}.{int(minor) + 1}" if major == "0" else f"{int(major) + 1}"
+    assert project["dependencies"] == [f"translate>={major}.{minor},<{above}"]
+
+
+def test_it_is_clean_python(package: Path) -> None:
+    rules = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["select"]
+    for command in (["check", "--select", ",".join({*rules} - {"D1"})], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length", "120", "--no-cache", "."],
+            cwd=package, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_next_commands_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "my_own", "--into", str(tmp_path / "deeper")]) == 0
+    folder = tmp_path / "deeper" / "my-own"
+    assert capsys.readouterr().err == (
+        f"made {folder}: a package with a generator, a loss, a test and a recipe. Next:\n  cd {folder}\n"
+        '  pip install -e ".[dev]"\n  pytest\n  translate-plugins check my-own\n'
+        "  translate-run recipes/quickstart.yaml\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["my-own", "My_Own", "my.own"])
+def test_a_folder_that_is_there_is_left_alone(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "my-own").mkdir()
+    assert main(["new", name, "--into", str(tmp_path)]) == 2
+    told = f"{tmp_path / 'my-own'} exists already: choose another name, or another folder with --into"
+    assert capsys.readouterr().err == f"translate-plugins: {told}\n"
+    assert list(tmp_path.rglob("*")) == [tmp_path / "my-own"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", "'' is no name for a package: it must begin with a letter, and have letters, digits and '-' only"),
+        ("3d", "'3d' is no name for a package: "),
+        ("-x", "'-x' is no name for a package: "),
+        ("a/b", "'a/b' is no name for a package: "),
+        ("my own", "'my own' is no name for a package: "),
+        ("größe", "'größe' is no name for a package: "),
+        ("class", "'class' is a word or a module of Python's own: choose another name"),
+        ("JSON", "'json' is a word or a module of Python's own: choose another name"),
+        ("Translate", "'Translate' is taken by the package translate "),
+        ("translate-core", "'translate-core' is taken by the module translate_core, which is installed here"),
+        ("pydantic", "'pydantic' is taken by the package pydantic "),
+    ],
+)
+def test_a_name_that_no_package_can_have(name: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        create(name, tmp_path)
+    assert str(caught.value).startswith(told)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_text
+    calls = []
+
+    def fail_late(path: Path, text: str, **options: str) -> int:
+        calls.append(path)
+        if len(calls) == 5:
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", fail_late)
+    assert main(["new", "my-own", "--into", str(tmp_path)]) == 2
+    assert len(calls) == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_templates_are_part_of_the_package() -> None:
+    """hatchling takes whatever lies in the folder; nothing may keep the templates out of it."""
+    names = sorted(path for path, _ in plugin_new._templates(plugin_new._root(), ""))
+    assert names == [name.replace("my_own", "PACKAGE") for name in FILES]
+    listed = subprocess.run(
+        ["git", "check-ignore", "-v", *(str(path) for path in (REPOSITORY / "translate_core/templates").rglob("*"))],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    assert listed == ""
