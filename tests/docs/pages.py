@@ -55,7 +55,7 @@ class Block:
     @property
     def place(self) -> str:
         """For messages."""
-        return f"{self.page.relative_to(REPOSITORY)}, line {self.line}"
+        return f"{self.page.name}, line {self.line}"
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -234,6 +234,8 @@ class Session:
     def _translate_apply(self, arguments: Sequence[str]) -> None:
         options = apply.parser().parse_args(arguments)
         self.trained(options.run)
+        if options.checkpoint is not None:  # a step that the run has at full length
+            arguments = ["1" if word == options.checkpoint else word for word in arguments]
         for given in [*options.inputs, *(Path(text.partition("=")[2]) for text in options.choose)]:
             self.pictures(given)
         assert apply.main([*arguments, "--device", "cpu"]) == 0

@@ -40,8 +40,11 @@ def test_the_enumeration_is_whole() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_through(page, Session(tmp_path, monkeypatch))
+
+
+def go_through(page: Path, session: Session) -> None:
     """From top to bottom, as a reader would."""
-    session = Session(tmp_path, monkeypatch)
     for block in blocks_of(page):
         if block.reason:
             continue
@@ -50,6 +53,77 @@ def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         except Exception as error:
             raise AssertionError(f"{block.place}: {type(error).__name__}: {error}") from error
     session.finish()
+
+
+PLUGIN = """
+```python
+# mine.py
+from torch import nn
+
+from translate_core import hookimpl
+
+
+class Mine(nn.Conv2d):
+    '''A convolution.'''
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+
+@hookimpl
+def register(registry):
+    registry.generator("mine", Mine)
+```
+"""
+
+
+WRONG = {
+    "text that is not marked": ("```text\nprinted\n```", "a block of text cannot be run; say why above it"),
+    "no language": ("```\nanything\n```", "a block of no language cannot be run"),
+    "indented fence": ("- a point\n\n  ```python\n  1 / 0\n  ```", "write a fence as ```language, not indented"),
+    "indented code": ("text\n\n    translate-run recipes/quickstart.yaml\n", "code stands in fences"),
+    "failing script": ("```python\n1 / 0\n```", "line 1: ZeroDivisionError"),
+    "failing test": ("```python\ndef test_it():\n    assert 1 == 2\n```", "line 1: AssertionError"),
+    "open block": ("```python\n1\n", "a block is not closed"),
+    "component that nothing trains": (PLUGIN, "registered and not trained: {('generator', 'mine')}"),
+    "plugin without a file": (PLUGIN.replace("# mine.py\n", ""), "a plugin begins with the name of its file"),
+    "recipe without a name": ("```yaml\ntraining: {length: 1 epoch}\n```", "begin with `# NAME.yaml`"),
+    "option of a fragment": (
+        "```yaml\n# in recipes/quickstart.yaml\ngenerator: {type: unet, dows: 3}\n```",
+        "did you mean 'downs'",
+    ),
+    "option of an ablation": (
+        "```yaml\n# a.yaml\nbase: recipes/quickstart.yaml\nvary: {generator.blcks: [1, 2]}\n```",
+        "blcks",
+    ),
+    "unknown command": ("```bash\ncurl somewhere\n```", "nothing is known of the command curl"),
+    "unknown recipe": (
+        "```bash\ntranslate-run recipes/quickstrat.yaml\n```",
+        "there is no recipe recipes/quickstrat.yaml",
+    ),
+    "unknown argument": ("```bash\ntranslate-run recipes/quickstart.yaml --sett a=1\n```", "ended with 2"),
+    "value of --set": (
+        "```bash\ntranslate-run recipes/quickstart.yaml \\\n    --set generator.width=x\n```",
+        "a whole number",
+    ),
+    "unknown run": (
+        "```bash\ntranslate-apply runs/nothing a.png --out b\n```",
+        "no recipe would be trained in runs/nothing",
+    ),
+    "unknown target": ("```bash\nmake tset\n```", "line 1: AssertionError"),
+    "keys of a log": ('```json\n{"kind": "losses", "loss": 1}\n```', "line 1: AssertionError"),
+    "entry point": ('```toml\n[project.entry-points.translate]\na = "b"\n```', "the group is translate_core"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), WRONG.values(), ids=WRONG)
+def test_a_page_that_is_wrong_is_told(text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{text}\n")
+    (tmp_path / "session").mkdir()
+    with pytest.raises(AssertionError) as caught:
+        go_through(page, Session(tmp_path / "session", monkeypatch))
+    assert told in str(caught.value)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
