@@ -130,7 +130,7 @@ class Session:
     def finish(self) -> None:
         """Every component that the page registers must have been trained by a recipe of the page."""
         for name in set(sys.modules) - self._modules:
-            if name.startswith("translate_") and not name.startswith(("translate_core", "translate_plugins")):
+            if str(self.folder) in str(getattr(sys.modules[name], "__file__", "")):
                 del sys.modules[name]  # of what was installed for this page alone
         assert self._offered <= self._used, f"registered and not trained: {self._offered - self._used}"
 
@@ -250,12 +250,12 @@ class Session:
         self._translate_run(words[at + 2 :])
 
     def _pip(self, arguments: Sequence[str]) -> None:
-        """What is installed lies in the project, which is installed itself."""
+        """The project itself, which is installed, a package of its examples, or one that the page has made."""
         assert arguments[0] == "install"
         for given in arguments[1:]:
-            package = REPOSITORY / re.sub(r"\[\w+\]$", "", given)
-            assert (package / "pyproject.toml").is_file(), f"there is no package {given}"
-            if package != REPOSITORY:
+            package = self.folder / re.sub(r"\[\w+\]$", "", given)
+            if package != self.folder:
+                assert (package / "pyproject.toml").is_file(), f"there is no package {given}"
                 self._install(package)
 
     def _install(self, package: Path) -> None:

@@ -26,7 +26,7 @@ EXPECTED = {
     "README", "first-run", "own-images", "run-folder", "ablation", "write-a-generator", "write-a-loss",
     "write-a-dataset", "write-a-method", "contract",
 }  # fmt: skip
-BLOCKS = {"bash": 25, "python": 14, "yaml": 20, "json": 1}
+BLOCKS = {"bash": 26, "python": 14, "yaml": 20, "json": 1}
 """How many blocks of each language are run, at least. Raised by hand when some are added: a lost one is missed."""
 
 
