@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from translate_core.checkpoint import write_whole
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.report import report
 from translate_core.console import OK, guarded, tell
@@ -14,6 +16,7 @@ from translate_core.plugin_listing import check_kind, print_component, print_lis
 from translate_core.plugin_new import create, next_commands
 from translate_core.plugin_target import registered_by, settings_of
 from translate_core.plugins import load_plugins
+from translate_core.recipe_schema import recipe_schema
 from translate_core.registry import KINDS, Registry
 
 
@@ -34,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("name", metavar="NAME", help="what it is called, as `list` has it")
     _takes_plugins(show)
     show.set_defaults(body=_show)
+
+    schema = commands.add_parser("schema", help="a JSON Schema of recipes: with it an editor completes and checks them")
+    schema.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: printed)")
+    _takes_plugins(schema)
+    schema.set_defaults(body=_schema)
 
     new = commands.add_parser("new", help="make an installable package with a generator and a loss to begin with")
     new.add_argument("name", metavar="NAME", help="what the package is called, such as my-translate")
@@ -80,6 +88,19 @@ def _show(options: argparse.Namespace) -> int:
     check_kind(options.kind)
     registry = _registry(options)
     print_component(registry.get(options.kind, options.name), registry)
+    return OK
+
+
+def _schema(options: argparse.Namespace) -> int:
+    text = json.dumps(recipe_schema(_registry(options)), indent=2, ensure_ascii=False)
+    if options.out is None:
+        print(text)
+        return OK
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(options.out, text + "\n")
+    tell(f"wrote {options.out}. An editor with the YAML language server uses it for a recipe that begins with the line")
+    tell(f"  # yaml-language-server: $schema={options.out}")
+    tell("where the path is seen from the recipe, or absolute. Write it again after installing or changing plugins")
     return OK
 
 

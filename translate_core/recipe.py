@@ -25,22 +25,25 @@ Weight = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True)
 class Training:
-    """The `training:` block.
+    """The `training:` block: how long, how much at once, and what is kept.
 
-    length: when the run is done; may be made longer when a run goes on.
-    batch_size: images per step, rank and micro-batch.
-    accumulate: micro-batches that share one update.
-    seed: decides every draw.
-    workers: loader processes; 0 loads in the training process. Changes no result.
-    precision: fp32; bf16 or fp16 (networks under autocast, fp16 with loss scaling); fp64.
-    channels_last: keep images and weights in NHWC order, which convolutions prefer.
-    compile: compile the networks with torch.compile.
-    average: decay per step of an exponential moving average of the generators' weights, which samples, metrics and
-        translations then use; null for none. Early on it is held to (1 + step) / (10 + step).
-    log_every: how often losses are read and logged.
-    checkpoint_every, keep_checkpoints: how often to save, and how many of the newest to keep.
-    sample_every, samples: how often to draw sample grids, null for never, and of how many test images per direction.
-    evaluate_every: how often to compute the metrics on the test images, null for only at the end.
+    Args:
+        length: when the run is done; may be made longer when a run goes on.
+        batch_size: images per step, rank and micro-batch.
+        accumulate: micro-batches that share one update.
+        seed: decides every draw.
+        workers: loader processes; 0 loads in the training process. Changes no result.
+        precision: fp32; bf16 or fp16 (networks under autocast, fp16 with loss scaling); fp64.
+        channels_last: keep images and weights in NHWC order, which convolutions prefer.
+        compile: compile the networks with torch.compile.
+        average: decay per step of an exponential moving average of the generators' weights, which samples, metrics and
+            translations then use; null for none. Early on it is held to (1 + step) / (10 + step).
+        log_every: how often losses are read and logged.
+        checkpoint_every: how often to save.
+        keep_checkpoints: how many of the newest to keep.
+        sample_every: how often to draw sample grids; null for never.
+        samples: of how many test images per direction.
+        evaluate_every: how often to compute the metrics on the test images; null for only at the end.
     """
 
     length: Length = field(metadata=_OPERATION)

@@ -246,10 +246,10 @@ class _Resolver:
     def _weight(self, value: Any, path: str) -> float | Ramp | None:
         """A number, or {from, to, steps}; None where it is neither."""
         if not isinstance(value, Mapping):
-            weight: float | None = self._validated(_WEIGHT, value, path)
+            weight: float | None = self._validated(WEIGHT, value, path)
             return weight
         before = len(self.faults)
-        built, _ = self._options(_RAMP, value, path, "a changing weight")
+        built, _ = self._options(RAMP, value, path, "a changing weight")
         if len(self.faults) > before:
             return None
         return Ramp(built["from"], built["to"], built["steps"]) if built["from"] or built["to"] else 0.0
@@ -297,7 +297,7 @@ class _Resolver:
         for name, (value, default) in self._with_defaults("metrics", "metric").items():
             path = f"metrics.{name}"
             block = self._block("metric", value, path)
-            pairs = self._validated(_PAIRS, value.get("pairs"), f"{path}.pairs")
+            pairs = self._validated(PAIRS, value.get("pairs"), f"{path}.pairs")
             if block is not None:
                 plans[name] = MetricPlan(block, pairs, default)
                 record[name] = {**block.record, **({"pairs": pairs} if pairs else {})}
@@ -493,13 +493,13 @@ def _plays_for_generators(block: Block) -> bool:
     return not (isinstance(component, type) and getattr(component, "generator_loss", None) is Loss.generator_loss)
 
 
-_WEIGHT = Option("weight", Weight, 1.0, False, None, None)
-_RAMP = {
+WEIGHT = Option("weight", Weight, 1.0, False, None, None)
+RAMP = {
     "from": Option("from", Weight, None, True, None, None),
     "to": Option("to", Weight, None, True, None, None),
     "steps": Option("steps", PositiveInt, None, True, None, None),
 }
-_PAIRS = Option("pairs", dict[str, str] | None, None, False, None, None)
+PAIRS = Option("pairs", dict[str, str] | None, None, False, None, None)
 
 
 def resolve_block(registry: Registry, kind: str, value: Mapping[str, Any]) -> Block:
