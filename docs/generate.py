@@ -1,7 +1,7 @@
 """Writes what of the docs is generated from the code: `make docs`.
 
-`docs/contract.md` is written by hand but for the parts between `<!-- generated: NAME -->` and `<!-- end -->`.
-The tests hold that both are current.
+`docs/options.md` is wholly generated; `docs/contract.md` is written by hand but for the parts between
+`<!-- generated: NAME -->` and `<!-- end -->`. The tests hold that both are current.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from torch import nn
 
 import translate_core
 from translate_core import hookspecs
-from translate_core.docstrings import first_sentence
-from translate_core.registry import KINDS, RESERVED, Registrar
+from translate_core.catalogue import default_text, engine_keys_of, option_texts, summary_of
+from translate_core.docstrings import documentation_of, first_sentence
+from translate_core.plugins import load_plugins
+from translate_core.recipe import Training
+from translate_core.registry import KINDS, RESERVED, Registrar, Registration, Registry
+from translate_core.schema import describe, options_of_group
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -168,10 +172,83 @@ def _attribute_docs(body: list[ast.stmt]) -> dict[str, str]:
     return docs
 
 
+# docs/options.md
+
+
+def options_page(registry: Registry) -> str:
+    """Every option of every built-in component."""
+    kinds = {
+        kind: [item for name in registry.names(kind) if (item := registry.get(kind, name)).owner.name == "translate"]
+        for kind in KINDS
+    }
+    parts = [_OPTIONS_HEAD, ", ".join(f"[{kind}](#{kind})" for kind in (*kinds, "training")) + "\n"]
+    for kind, registrations in kinds.items():
+        parts += [f"## {kind}\n", *_kind_lines(kind, registry)]
+        for item in registrations:
+            default = " On by default." if item.default else ""
+            parts += [
+                f"### {kind} `{item.name}`\n",
+                f"{summary_of(item)}{default}\n",
+                *_component_lines(item, registry),
+            ]
+    parts += ["## training\n", "The block `training:` of a recipe.\n"]
+    meanings = documentation_of(Training).arguments
+    rows = [
+        _row(
+            name,
+            describe(option.annotation),
+            None if option.required else default_text(option, registry),
+            meanings[name],
+            moves=option.operation,
+        )
+        for name, option in options_of_group(Training).items()
+    ]
+    return "\n".join([*parts, *_table(rows)]).rstrip() + "\n"
+
+
+_OPTIONS_HEAD = """\
+# Every option of every component
+
+Generated from the signatures and docstrings by `make docs`. `type` picks the component, every other key of its block is
+an option of it. Those marked with ° may differ when a run goes on; any other makes it another run. `translate-plugins
+show KIND NAME` prints the whole docstring, also of components that others have written.
+"""
+
+
+def _component_lines(item: Registration, registry: Registry) -> list[str]:
+    moving = getattr(item.component, "operation_keys", ())
+    rows = [
+        _row(text.path, text.words, text.default, text.meaning, moves=text.path.partition(".")[0] in moving)
+        for text in option_texts(item, registry)
+    ]
+    return _table(rows) if rows else ["No options.\n"]
+
+
+def _kind_lines(kind: str, registry: Registry) -> list[str]:
+    lines = [f"{first_sentence(_doc(getattr(Registrar, kind)))}\n"]
+    keys = engine_keys_of(kind, registry)
+    if keys:
+        lines += ["In every block of this kind, beside the options:\n"]
+        lines += _table([_row(name, key.words, key.default, key.meaning) for name, key in keys.items()])
+    return lines
+
+
+def _row(name: str, words: str, default: str | None, meaning: str, *, moves: bool = False) -> str:
+    cells = (words, "required" if default is None else f"`{default}`", meaning)
+    return f"| `{name}`{'°' if moves else ''} | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _table(rows: list[str]) -> list[str]:
+    return ["| option | type | default | meaning |", "| --- | --- | --- | --- |", *rows, ""]
+
+
 def pages() -> dict[Path, str]:
     """Every generated page, as it should be."""
     contract = DOCS / "contract.md"
-    return {contract: contract_page(contract.read_text(encoding="utf-8"))}
+    return {
+        contract: contract_page(contract.read_text(encoding="utf-8")),
+        DOCS / "options.md": options_page(load_plugins().registry),
+    }
 
 
 if __name__ == "__main__":
