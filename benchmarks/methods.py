@@ -94,15 +94,19 @@ def table(rows: list[Row]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        scores = " | ".join(_score(row, metric, way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim"))
         lines.append(
-            f"| [`{row.method}`](../recipes/{row.recipe}.yaml) | {scores} | {row.seconds:.3f} | {row.steps} "
+            f"| [`{row.method}`](../recipes/{row.recipe}.yaml) | {_scores(row)} | {row.seconds:.3f} | {row.steps} "
             f"| {row.parameters:,} | {row.memory:.2f} GB |"
         )
-    best = max(rows, key=lambda row: len(row.results))
-    unchanged = [_score(best, f"{name}_unchanged", way) for way in ("A-B", "B-A") for name in ("psnr", "ssim")]
-    lines.append(f"| *input unchanged* | {' | '.join(unchanged)} | – | – | – | – |")
+        if ("psnr_guided", "A-B") in row.results:
+            lines.append(f"| `{row.method}`, in the style of the truth | {_scores(row, '_guided')} | | | | |")
+    both_ways = max(rows, key=lambda row: len(row.results))
+    lines.append(f"| *input unchanged* | {_scores(both_ways, '_unchanged')} | | | | |")
     return "\n".join(lines)
+
+
+def _scores(row: Row, variant: str = "") -> str:
+    return " | ".join(_score(row, metric + variant, way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim"))
 
 
 def _score(row: Row, metric: str, way: str) -> str:

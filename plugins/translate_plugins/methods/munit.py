@@ -112,6 +112,16 @@ class MUNIT(Method):
         return self.AE_B.decode(self.content_fake_A, self.style_real_B)
 
     @tensor
+    def guided_B(self) -> Tensor:
+        """A translation of x₁ in the style of its true counterpart, where the test images have one."""
+        return self.AE_B.decode(self.content_A, self.AE_B.encode(self["truth_B"])[1])
+
+    @tensor
+    def guided_A(self) -> Tensor:
+        """A translation of x₂ in the style of its true counterpart."""
+        return self.AE_A.decode(self.content_B, self.AE_A.encode(self["truth_A"])[1])
+
+    @tensor
     def other_B(self) -> Tensor:
         """Another translation of x₁, with another style."""
         style = self.normal((len(self.real_A), self.AE_B.style_channels), self.real_A, "other_B")
