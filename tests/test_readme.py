@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY, make_folders, write_small_recipe
+from translate_core import plugin_command
 from translate_core.run import main, parser
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -47,6 +48,13 @@ def test_every_command_parses() -> None:
     for command in runs:
         options = parser().parse_args(shlex.split(command)[1:])
         assert (REPOSITORY / options.recipe).is_file()
+
+
+def test_every_command_about_plugins_is_one() -> None:
+    listed = [shlex.split(command)[1:] for command in COMMANDS if command.startswith("translate-plugins")]
+    assert [words[0] for words in listed] == ["list", "show", "new", "check", "schema"]
+    for words in listed:
+        plugin_command.parser().parse_args(words)
 
 
 def test_every_path_is_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 from collections.abc import Mapping
@@ -66,10 +67,11 @@ def settings(folder: Path) -> Mapping[tuple[str, str], Mapping[str, Any]]:
         make_images(name, folder / name)
         made["dataset", name] = {"root": str(folder / name), "transform": {"crop": 32}}
     if REGISTRY.find("loss", "perceptual"):
-        from torchvision.models import vgg16
+        from torchvision.models import vgg
 
         torch.manual_seed(0)
-        torch.save(vgg16(weights=None).state_dict(), folder / "vgg16.pth")
+        drawn = vgg.make_layers(vgg.cfgs["D"]).state_dict()
+        torch.save({f"features.{key}": value for key, value in drawn.items()}, folder / "vgg16.pth")
         made["loss", "perceptual"] = {"weights": str(folder / "vgg16.pth")}
     return made
 
@@ -927,7 +929,11 @@ class MethodThatTrips(GoodMethod):
 
 
 def tried(kind: str, component: Any) -> tuple[Kit, Registration]:
-    registry = load_plugins().registry
+    """The component as `tried` beside our own; a loss beside two methods alone, for it is tried with every one."""
+    registry = copy.copy(REGISTRY)
+    registry._by_kind = {key: dict(items) for key, items in REGISTRY._by_kind.items()}
+    if kind == "loss":
+        registry._by_kind["method"] = {name: registry.get("method", name) for name in ("gan", "cyclegan")}
     registry.add(kind, "tried", component, Owner("mine", ""), default=False)
     made = {key: dict(value) for key, value in SMALL.items() if registry.find(*key)}
     return Kit(registry, made), registry.get(kind, "tried")
