@@ -48,7 +48,7 @@ def check_component(kit: Kit, registration: Registration) -> Trial:
     try:
         subject = make(kit, kit.block(registration))
     except NotTried as reason:
-        return Trial((Outcome(promises[0], Status.NOT_TRIED, str(reason)),), len(promises) - 1)
+        return Trial((Outcome(promises[0], Status.NOT_TRIED, str(reason)),), whole=False)
     trial = try_all(promises, subject)
     if isinstance(subject, datasets.DatasetSubject):
         subject.close()

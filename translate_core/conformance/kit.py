@@ -59,12 +59,17 @@ def image(channels: int, height: int = SIDE, width: int = SIDE, *, count: int = 
 
 
 @contextmanager
-def ambient(seed: int) -> Iterator[None]:
-    """The ambient generators of torch, numpy and Python at that seed inside, as they were afterwards."""
+def ambient(seed: int, *, elsewhere: int | None = None) -> Iterator[None]:
+    """torch's ambient generator at that seed inside, numpy's and Python's too unless they are to be elsewhere.
+
+    As they were before afterwards.
+    """
+    others = seed if elsewhere is None else elsewhere
     before = random.getstate()
-    random.seed(seed)
+    random.seed(others)
     try:
-        with seeded(seed, "conformance"):
+        with seeded(others, "conformance"):
+            torch.default_generator.manual_seed(seed)
             yield
     finally:
         random.setstate(before)

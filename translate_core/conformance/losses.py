@@ -101,9 +101,12 @@ class LossSubject:
         return self.fits[0]
 
     def values(self, *, draw: int = 0, precision: str = "fp32") -> dict[str, Tensor]:
-        """Everything that a fresh one returns for one batch. draw: where the ambient generators stand."""
+        """Everything that a fresh one returns for one batch, in evaluation mode.
+
+        draw: where the ambient generators stand.
+        """
         stage = self.first.casting.stage("cpu", precision=precision)
-        loss = self.build(self.first.casting, dtype=stage.precision.dtype)
+        loss = self.build(self.first.casting, dtype=stage.precision.dtype).eval()
         return self.terms(loss, stage, draw=draw)
 
     def terms(self, loss: Loss, stage: Stage, *, seed: int = 0, draw: int = 0) -> dict[str, Tensor]:
@@ -216,11 +219,11 @@ def parameters_are_there(subject: LossSubject) -> None:
 
 @promise(
     "draws from the batch alone",
-    "a run that was stopped goes on to the bit, since every draw is decided by `tensors.rng`, `normal`, `uniform` or "
-    "`permutation` and by nothing that goes on by itself",
+    "what `tensors.rng`, `normal`, `uniform` and `permutation` draw is decided by seed, step and name; what an "
+    "ambient generator draws changes with whatever else draws, such as another loss",
 )
 def draws_from_the_batch(subject: LossSubject) -> None:
-    """The same values wherever the ambient generators stand."""
+    """The same values wherever the ambient generators stand; dropout of its own is off."""
     one, other = subject.values(draw=1), subject.values(draw=2)
     different = [name for name in one if not same(one[name], other[name])]
     if different:
@@ -247,7 +250,7 @@ def leaves_tensors(subject: LossSubject) -> None:
     stage = subject.first.casting.stage("cpu")
     loss = subject.build(subject.first.casting)
     for side in subject.first.plays:
-        batch = stage.batch()
+        batch = stage.batch(truths=True)
         before: dict[str, Any] = {}
         for name in subject.first.casting.method.tensor_names():
             before[name] = [tensor.detach().clone() for tensor in tensors_in(batch[name])]

@@ -64,8 +64,8 @@ def builds(subject: MethodSubject) -> None:
     first=True,
 )
 def computes_tensors(subject: MethodSubject) -> None:
-    """From what the data supplies."""
-    batch = subject.stage().batch()
+    """From what the data supplies, and the true counterparts that test images may have."""
+    batch = subject.stage().batch(truths=True)
     for name in subject.casting.method.tensor_names():
         value = _ask(batch, name, f"tensor '{name}'")
         if not tensors_in(value):
@@ -80,7 +80,7 @@ def computes_tensors(subject: MethodSubject) -> None:
 def judges(subject: MethodSubject) -> None:
     """Each real and each fake."""
     stage = subject.stage()
-    batch = stage.batch()
+    batch = stage.batch(truths=True)
     for name, pair in subject.casting.method.judges.items():
         for tensor in pair:
             given = _ask(batch, tensor, f"tensor '{tensor}'")
@@ -98,7 +98,7 @@ def judges(subject: MethodSubject) -> None:
 def uses_networks(subject: MethodSubject) -> None:
     """In a tensor, or as a judge."""
     stage = subject.stage()
-    batch = stage.batch()
+    batch = stage.batch(truths=True)
     for name in subject.casting.method.tensor_names():
         _ask(batch, name, f"tensor '{name}'")
     idle = set(stage.modules) - stage.calls.reached - set(subject.casting.method.judges)
@@ -172,15 +172,15 @@ class _AmbientDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @promise(
     "draws from the batch alone",
-    "a run that was stopped goes on to the bit, since every draw is decided by `self.rng`, `normal`, `uniform` or "
-    "`permutation` and by nothing that goes on by itself",
+    "what `self.rng`, `normal`, `uniform` and `permutation` draw is decided by seed, step and name; what an "
+    "ambient generator draws changes with whatever else draws, such as another loss",
 )
 def draws_from_the_batch(subject: MethodSubject) -> None:
     """Nothing moves an ambient generator while every tensor is computed; dropout, which may, is off."""
     stage = subject.stage()
     for module in stage.modules.values():
         module.eval()
-    batch = stage.batch(grad=False)
+    batch = stage.batch(grad=False, truths=True)
     draws = _AmbientDraws()
     before = _ambient_state()
     with draws:

@@ -69,10 +69,10 @@ def promise(
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of the promises of one component. skipped: those for which something else was missing."""
+    """What became of the promises of one component. whole: whether all that apply were tried."""
 
     outcomes: tuple[Outcome, ...]
-    skipped: int
+    whole: bool
 
     def count(self, status: Status) -> int:
         """How many ended that way."""
@@ -89,16 +89,8 @@ def try_all(promises: Sequence[Promise], subject: Any) -> Trial:
             continue
         outcomes.append(_try(item, subject))
         if item.first and outcomes[-1].status is not Status.KEPT:
-            return Trial(tuple(outcomes), sum(_applies(other, subject) for other in left))
-    return Trial(tuple(outcomes), 0)
-
-
-def _applies(item: Promise, subject: Any) -> bool:
-    """Whether a component promises it, as far as can be told of one that is broken."""
-    try:
-        return item.applies(subject)
-    except Exception:  # whatever a component raises
-        return True
+            return Trial(tuple(outcomes), whole=False)
+    return Trial(tuple(outcomes), whole=True)
 
 
 def _try(item: Promise, subject: Any) -> Outcome:

@@ -38,8 +38,8 @@ def lines_of(trial: Trial) -> Iterator[str]:
     for outcome in trial.outcomes:
         yield f"  {outcome.status.value} {outcome.promise.says}"
         yield from _detail(outcome)
-    if trial.skipped:
-        yield f"  {Status.NOT_TRIED.value} {trial.skipped} more promises were not tried, for they build on that"
+    if not trial.whole:
+        yield f"  {Status.NOT_TRIED.value} the promises after it were not tried, for they build on it"
 
 
 def _detail(outcome: Outcome) -> Iterator[str]:
@@ -62,10 +62,10 @@ def _wrapped(text: str) -> Iterator[str]:
 def summary(trials: Iterable[Trial]) -> str:
     """The last line: how many promises are kept, broken and not tried."""
     listed = list(trials)
-    kept, broken, advice = (
-        sum(trial.count(status) for trial in listed) for status in (Status.KEPT, Status.BROKEN, Status.ADVICE)
+    kept, broken, advice, untried = (
+        sum(trial.count(status) for trial in listed)
+        for status in (Status.KEPT, Status.BROKEN, Status.ADVICE, Status.NOT_TRIED)
     )
-    untried = sum(trial.count(Status.NOT_TRIED) + trial.skipped for trial in listed)
     parts = [f"{kept} kept", f"{broken} broken" if broken else "", f"{untried} not tried" if untried else ""]
-    parts.append(f"{advice} could be told better" if advice else "")
+    parts.append(f"{advice} to be looked at" if advice else "")
     return f"{Status.BROKEN.value if broken else Status.KEPT.value} promises: {', '.join(filter(None, parts))}"

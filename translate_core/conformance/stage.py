@@ -89,21 +89,22 @@ class Stage:
             role.name: Network(role, modules[role.name], self.calls, self.precision) for role in casting.method.roles
         }
 
-    def given(self, seed: int = 0) -> dict[str, Tensor]:
-        """What the data supplies: images of two examples."""
+    def given(self, seed: int = 0, *, truths: bool = False) -> dict[str, Tensor]:
+        """What the data supplies: images of two examples. truths: with their true counterparts, as test images may."""
         side = self.casting.side
+        counterparts = [f"truth_{domain}" for domain in channels_of(self.casting.method)] if truths else []
         images = {
             name: image(CHANNELS, side, side, seed=seed + place).to(self.precision.dtype)
-            for place, name in enumerate(self.casting.method.given)
+            for place, name in enumerate([*self.casting.method.given, *counterparts])
         }
         return {name: tensor.to(self.device) for name, tensor in images.items()}
 
-    def batch(self, *, seed: int = 0, grad: bool = True, given: Mapping[str, Tensor] | None = None) -> Method:
+    def batch(
+        self, *, seed: int = 0, grad: bool = True, truths: bool = False, given: Mapping[str, Tensor] | None = None
+    ) -> Method:
         """A batch in flight. seed: of its images and of its draws. given: instead of what the data supplies."""
-        draws = Draws(seed, 0, 0, 0)
-        return self.casting.method.tensors(
-            self.given(seed) if given is None else given, self.handles, self.calls, draws, grad=grad
-        )
+        images = self.given(seed, truths=truths) if given is None else given
+        return self.casting.method.tensors(images, self.handles, self.calls, Draws(seed, 0, 0, 0), grad=grad)
 
 
 def channels_of(method: Method) -> dict[str, int]:
