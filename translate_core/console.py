@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,11 @@ _REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errn
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
+
+
+def text_width(most: int) -> int:
+    """Columns that paragraphs are wrapped at: those of the terminal, but at most, and without one, `most`."""
+    return min(os.get_terminal_size(sys.stdout.fileno()).columns, most) if sys.stdout.isatty() else most
 
 
 def tell(text: str) -> None:

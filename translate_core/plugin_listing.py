@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,7 +16,7 @@ from translate_core.catalogue import (
     option_texts,
     summary_of,
 )
-from translate_core.console import stdout
+from translate_core.console import stdout, text_width
 from translate_core.docstrings import documentation_of
 from translate_core.errors import UserError, did_you_mean
 from translate_core.method import Method
@@ -69,7 +68,7 @@ def _line(registration: Registration) -> str:
 
 def print_component(registration: Registration, registry: Registry) -> None:
     """All about one component."""
-    for line in component_lines(registration, registry, min(shutil.get_terminal_size((_WIDTH, 24)).columns, _WIDTH)):
+    for line in component_lines(registration, registry, text_width(_WIDTH)):
         stdout.print(line, markup=False)
 
 

@@ -494,8 +494,8 @@ def repeats_itself(subject: NetworkSubject) -> None:
 
 @promise(
     "leaves nothing to chance in evaluation mode",
-    "dropout or noise that stays on when images are translated is mostly an oversight; where it is meant, as in "
-    "pix2pix, nothing is wrong",
+    "dropout or noise that stays on when images are translated is mostly an oversight; where it is meant, nothing is "
+    "wrong",
     advice=True,
 )
 def leaves_nothing_to_chance(subject: NetworkSubject) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from translate_core.conformance.check import check_component, check_documentation
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.promise import Outcome, Status, Trial
-from translate_core.console import OK, USER_FAULT, stdout
+from translate_core.console import OK, USER_FAULT, stdout, text_width
 from translate_core.hookspecs import CONTRACT
 from translate_core.registry import Registration
 
@@ -53,10 +52,14 @@ def _detail(outcome: Outcome) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    width = min(shutil.get_terminal_size((_WIDTH, 24)).columns, _WIDTH)
     yield from textwrap.wrap(
-        text, width, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False, break_long_words=False
-    )
+        text,
+        text_width(_WIDTH),
+        initial_indent=" " * 6,
+        subsequent_indent=" " * 6,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip
 
 
 def summary(trials: Iterable[Trial]) -> str:
