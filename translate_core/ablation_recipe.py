@@ -64,7 +64,7 @@ def read_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
     base = _base(path, data.get("base"), faults)
     vary = _vary(data.get("vary"), faults)
     seeds = _seeds(data["seeds"], faults) if "seeds" in data else ()
-    changes = _from_file(data) + _from_command_line(overrides, faults)
+    changes = _from_file(data, base[1] if base is not None else {}) + _from_command_line(overrides, faults)
     faults += _clashes(changes, tuple(vary), seeded="seeds" in data)
     variants = [] if faults or base is None else _variants(base[1], changes, vary, faults)
     if faults:
@@ -122,18 +122,23 @@ def _seeds(value: object, faults: list[Fault]) -> tuple[int, ...]:
     return ()
 
 
-def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values. A block without a `type` reaches into the base's, one with a `type` replaces it."""
+def _leaves(block: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values.
+
+    A block without a `type` reaches into the base's, one with a `type` replaces it, and so does any where the base has
+    none: a changing weight in place of a number.
+    """
     for key, value in block.items():
-        if isinstance(value, Mapping) and value and "type" not in value:
-            yield from _leaves(value, f"{prefix}{key}.")
+        inner = base.get(key)
+        if isinstance(value, Mapping) and value and "type" not in value and isinstance(inner, Mapping):
+            yield from _leaves(value, inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def _from_file(data: Mapping[str, Any]) -> list[_Change]:
+def _from_file(data: Mapping[str, Any], base: Mapping[str, Any]) -> list[_Change]:
     others = {key: value for key, value in data.items() if key not in _OWN}
-    return [_Change(key, key, value) for key, value in _leaves(others)]
+    return [_Change(key, key, value) for key, value in _leaves(others, base)]
 
 
 def _from_command_line(overrides: Sequence[str], faults: list[Fault]) -> list[_Change]:

@@ -140,3 +140,26 @@ def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     factors = [one / other for one, other in zip(*losses, strict=True)]
     assert factors == pytest.approx([1, 2, 3, 3], rel=1e-4)
+
+
+def test_an_ablation_may_make_a_weight_change(recipe: Path, tmp_path: Path) -> None:
+    """The base has a number where the ablation's file has {from, to, steps}, and the other way round by `vary`."""
+    from translate_core.ablation_recipe import read_ablation
+    from translate_core.phase import Ramp
+    from translate_core.recipe import read_recipe
+    from translate_core.resolver import resolve
+
+    base = yaml.safe_load(recipe.read_text())
+    base["losses"]["nce"]["weight"] = 2
+    recipe.write_text(yaml.safe_dump(base))
+    ramp = {"from": 0, "to": 1, "steps": 5}
+    path = tmp_path / "ablation.yaml"
+    written = {"base": recipe.name, "vary": {"training.seed": [0, 1]}, "losses": {"nce": {"weight": ramp}}}
+    path.write_text(yaml.safe_dump(written))
+    (one, two) = read_ablation(path).variants
+    assert one.recipe["losses"]["nce"] == two.recipe["losses"]["nce"] == {"type": "patch_nce", "weight": ramp}
+    assert resolve(path, one.recipe).losses["nce"].weight == Ramp(0, 1, 5)
+    path.write_text(yaml.safe_dump({"base": recipe.name, "vary": {"losses.nce.weight": [1, ramp]}}))
+    weights = [resolve(path, variant.recipe).losses["nce"].weight for variant in read_ablation(path).variants]
+    assert weights == [1, Ramp(0, 1, 5)]
+    assert read_recipe(recipe)["losses"]["nce"]["weight"] == 2
