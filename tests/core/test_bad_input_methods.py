@@ -22,7 +22,7 @@ RECIPE: dict[str, Any] = {
     "optimizer": {"type": "adam"},
     "training": {"length": "2 steps", "workers": 0},
 }
-TENSORS = "real_A, real_B, fake_B, idt_B, both, z_fake_B, z_real_A, z_idt_B, z_real_B"
+TENSORS = "real_A, real_B, fake_B, idt_B, both, z_fake_B, z_real_A, places_A, z_idt_B, z_real_B, places_B"
 WRONG = {
     "method.taps=[image, blck1]": (
         "method.taps  G has no tap 'blck1', did you mean 'block1'? ResNet has: image, down1, down2, block1",

@@ -25,11 +25,12 @@ class AdversarialLoss(Loss):
 
     Args:
         pool: where each discriminator's fakes come from.
-        discriminator_weight: factor on the discriminators' half; 0.5 slows them relative to the generators
-            (Zhu et al. 2017, section 4).
-        several: how the scores are combined where a discriminator returns a list: their mean or their sum.
-        augment: differentiable augmentations of all that is judged, in both halves, see `diffaug`. Raises UserError
-            when one is named twice.
+        discriminator_weight: factor on the discriminators' half; 0.5 slows them relative to the generators, as in
+            CycleGAN (section 4), pix2pix and CUT; MUNIT and U-GAT-IT have 1.
+        several: how the scores are combined where a discriminator returns a list of them: their mean, or their sum, as
+            in MUNIT and U-GAT-IT.
+        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
+            color, translation, cutout, each once (Zhao et al., NeurIPS 2020). They help where images are few.
     """
 
     def __init__(

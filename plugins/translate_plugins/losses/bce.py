@@ -14,15 +14,6 @@ class BCE(AdversarialLoss):
 
     Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, equation 1 and section 3. It wants a discriminator
     with `output: logits`.
-
-    Args:
-        pool: where each discriminator's fakes come from.
-        discriminator_weight: factor on the discriminators' half. CycleGAN, pix2pix and CUT have 0.5, MUNIT and U-GAT-IT
-            1.
-        several: how the scores are combined where a discriminator returns a list of them: their mean or their sum
-            (MUNIT and U-GAT-IT).
-        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
-            color, translation, cutout (Zhao et al., NeurIPS 2020). They help where images are few.
     """
 
     def on_real(self, scores: Tensor) -> Tensor:

@@ -18,11 +18,7 @@ class Hinge(AdversarialLoss):
     minimise -mean D(fake). It wants a discriminator with `output: logits`.
 
     Args:
-        pool: where each discriminator's fakes come from.
         discriminator_weight: factor on the discriminators' half; the equation has 1.
-        several: how the scores are combined where a discriminator returns a list of them: their mean or their sum.
-        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
-            color, translation, cutout (Zhao et al., NeurIPS 2020). They help where images are few.
     """
 
     def __init__(

@@ -25,12 +25,9 @@ class WGANGP(AdversarialLoss):
 
     Args:
         penalty: λ, 10 in the paper; 0 leaves the critic unconstrained.
-        pool: where each discriminator's fakes come from.
         discriminator_weight: factor on the critics' half, the penalty included; the equation has 1.
         several: how the scores, and the penalties, are combined where a discriminator returns a list of them: their
             mean or their sum.
-        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
-            color, translation, cutout (Zhao et al., NeurIPS 2020). They help where images are few.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from translate_core import (
     generator,
     head,
     tensor,
+    tensors,
 )
 
 
@@ -74,35 +75,37 @@ class CUT(Method):
     @tensor
     def z_fake_B(self) -> list[Tensor]:
         """z = H(G_enc(G(x))), section 3: for each tap, the queries (N, places, width)."""
-        return self._embedded(self.fake_B, "A", mirrored=self._mirrors())
+        return self.H(self._features_of_output(self.fake_B), self.places_A)
 
-    @tensor
-    def z_real_A(self) -> list[Tensor]:
-        """z̃ = H(G_enc(x)), section 3: the keys, through which no gradient flows."""
-        with torch.no_grad():
-            return self._embedded(self.real_A, "A", mirrored=False)
+    @tensors("z_real_A", "places_A")
+    def keys_A(self) -> tuple[list[Tensor], list[Tensor]]:
+        """z̃ = H(G_enc(x)), section 3: the keys, through which no gradient flows; and where they were taken."""
+        return self._keys(self.real_A, "A")
 
     @tensor
     def z_idt_B(self) -> list[Tensor]:
         """H(G_enc(G(y))), section 3, final objective: the queries of the identity loss."""
-        return self._embedded(self.idt_B, "B", mirrored=self._mirrors())
+        return self.H(self._features_of_output(self.idt_B), self.places_B)
 
-    @tensor
-    def z_real_B(self) -> list[Tensor]:
-        """H(G_enc(y)), section 3, final objective: its keys."""
-        with torch.no_grad():
-            return self._embedded(self.real_B, "B", mirrored=False)
+    @tensors("z_real_B", "places_B")
+    def keys_B(self) -> tuple[list[Tensor], list[Tensor]]:
+        """H(G_enc(y)), section 3, final objective: its keys; and where they were taken."""
+        return self._keys(self.real_B, "B")
 
-    def _embedded(self, images: Tensor, pair: str, *, mirrored: bool) -> list[Tensor]:
-        """Features of the images at places that depend on the pair alone, through the heads."""
+    def _features_of_output(self, images: Tensor) -> list[Tensor]:
+        """At the taps, turned back where the generator's input was mirrored."""
+        features: list[Tensor] = self.G.features(images, self.taps)
+        return [feature.flip(-1) for feature in features] if self._mirrors() else features
+
+    @torch.no_grad()
+    def _keys(self, images: Tensor, pair: str) -> tuple[list[Tensor], list[Tensor]]:
+        """Embeddings of images at places drawn for that pair, and the places, at each tap."""
         features = self.G.features(images, self.taps)
-        if mirrored:
-            features = [feature.flip(-1) for feature in features]
         places = [
             self.permutation(feature[0, 0].numel(), feature, "places", pair, tap)[: self.patches]
             for tap, feature in zip(self.taps, features, strict=True)
         ]
-        return self.H(features, places)
+        return self.H(features, places), places
 
     def _translates_both(self) -> bool:
         return "idt_B" in self.needed and self.has("real_A", "real_B")
