@@ -26,11 +26,11 @@ from typing import Any
 
 import torch
 
-from translate_core.build import open_data, wire
-from translate_core.distribution import Ranks
-from translate_core.loader import Sampling
-from translate_core.recipe import read_recipe
-from translate_core.resolver import resolve
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.build import open_data, wire
+from translate_core.training.loader import Sampling
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"

@@ -24,13 +24,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from translate_core import yaml12
-from translate_core.build import build, open_data, wire
-from translate_core.device import choose_device
-from translate_core.distribution import Ranks
-from translate_core.loader import Sampling
-from translate_core.resolver import resolve
-from translate_core.trainer import Trainer
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime import yaml12
+from translate_core.runtime.device import choose_device
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.build import build, open_data, wire
+from translate_core.training.loader import Sampling
+from translate_core.training.trainer import Trainer
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.inits.weights import normal

@@ -19,13 +19,14 @@ from typing import Any
 from torch import nn
 
 import translate_core
-from translate_core import hookspecs
-from translate_core.catalogue import default_text, engine_keys_of, option_texts, summary_of
-from translate_core.docstrings import documentation_of, first_sentence
-from translate_core.plugins import load_plugins
-from translate_core.recipe import Training
-from translate_core.registry import KINDS, RESERVED, Registrar, Registration, Registry
-from translate_core.schema import describe, options_of_group
+from translate_core.components.catalogue import default_text, engine_keys_of, option_texts, summary_of
+from translate_core.components.docstrings import documentation_of, first_sentence
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS, RESERVED, Registration, Registry
+from translate_core.components.signature import describe, options_of_group
+from translate_core.contracts import hook as hookspecs
+from translate_core.contracts.hook import Registrar
+from translate_core.recipe.training import Training
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY, make_folders, write_small_recipe
-from translate_core import plugin_command
-from translate_core.run import main, parser
+from translate_core.commands import plugins as plugin_command
+from translate_core.commands.run import main, parser
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]

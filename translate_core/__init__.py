@@ -1,68 +1,23 @@
 """An engine that trains image-to-image translation from recipes; every component comes from a plugin.
 
-What stands in `__all__` is what plugins and users build on.
+`__init__.pyi` beside this file lists the public names, which plugins and users build on. Each is imported on first
+use, so that `--help` and a fault in a recipe's YAML do not wait for torch. The packages in here import only downwards
+in this order:
+
+    commands      the command lines
+    conformance   the kit behind `translate-plugins check`
+    ablation      a recipe that varies another one
+    experiment    the Python interface
+    translating   a trained run applied
+    training      from a resolved recipe to weights
+    storage       what is on disk
+    recipe        from YAML to a resolved recipe
+    components    finding, registering and describing components
+    contracts     what a plugin implements, one file a kind
+    runtime       device, ranks, randomness, signals, console, files
+    errors        what is reported to users
 """
 
-from translate_core.data import Dataset, Item, TestSplit, TrainSplit
-from translate_core.errors import DataError, Fault, RecipeError, UserError
-from translate_core.hookspecs import CONTRACT, hookimpl
-from translate_core.loss import Frozen, Loss, Tensors
-from translate_core.method import (
-    DISCRIMINATORS,
-    GENERATORS,
-    Choice,
-    Direction,
-    Method,
-    Role,
-    discriminator,
-    generator,
-    head,
-    tensor,
-    tensors,
-)
-from translate_core.metric import Metric
-from translate_core.observer import Observer, Result, RunInfo, Sample
-from translate_core.pool import NoPool, Pool
-from translate_core.registry import Registrar
-from translate_core.schedule import Length, Schedule
-from translate_core.schema import Factory
-from translate_core.translator import Translator
+import lazy_loader
 
-__all__ = [
-    "CONTRACT",
-    "DISCRIMINATORS",
-    "GENERATORS",
-    "Choice",
-    "DataError",
-    "Dataset",
-    "Direction",
-    "Factory",
-    "Fault",
-    "Frozen",
-    "Item",
-    "Length",
-    "Loss",
-    "Method",
-    "Metric",
-    "NoPool",
-    "Observer",
-    "Pool",
-    "RecipeError",
-    "Registrar",
-    "Result",
-    "Role",
-    "RunInfo",
-    "Sample",
-    "Schedule",
-    "Tensors",
-    "TestSplit",
-    "TrainSplit",
-    "Translator",
-    "UserError",
-    "discriminator",
-    "generator",
-    "head",
-    "hookimpl",
-    "tensor",
-    "tensors",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import make_folders, write_small_recipe
-from translate_core import ablation_table
-from translate_core.observer import Result
-from translate_core.run import main
+from translate_core.ablation import table as ablation_table
+from translate_core.commands.run import main
+from translate_core.contracts.observer import Result
 
 PLUGIN = """
 import os, signal
@@ -451,8 +451,8 @@ def test_a_table_without_metrics_is_announced(place: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("name", ["identity_loss_quickstart", "identity_loss_horse2zebra"])
 def test_the_shipped_ablations_are_sound(place: Path, name: str) -> None:
-    from translate_core.ablation_recipe import read_ablation
-    from translate_core.resolver import resolve
+    from translate_core.ablation.file import read_ablation
+    from translate_core.recipe.resolver import resolve
 
     path = Path(__file__).parents[2] / "recipes" / "ablations" / f"{name}.yaml"
     assert f"translate-run recipes/ablations/{name}.yaml" in path.read_text().splitlines()[1]

@@ -15,8 +15,10 @@ from PIL import Image
 from rich.console import Console
 
 from tests.core.tiny_runs import PLUGIN, train
-from translate_core import Translator, apply, console
-from translate_core.apply import main
+from translate_core import Translator
+from translate_core.commands import apply
+from translate_core.commands.apply import main
+from translate_core.runtime import console
 from translate_plugins.generators.resnet import ResNet
 
 MODES = {"a.png": "RGB", "b.JPG": "RGB", "deep/c.tif": "L", "deep/d.webp": "RGBA", "e.bmp": "P"}

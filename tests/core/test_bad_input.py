@@ -22,8 +22,8 @@ import torch
 import translate_core
 from tests.conftest import make_folders
 from translate_core import CONTRACT
-from translate_core.plugins import load_plugins
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.components.plugins import load_plugins
 from translate_plugins.generators.resnet import ResNet
 
 RECIPE = """\
@@ -801,7 +801,7 @@ def test_a_file_for_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_second_process_in_the_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hold = (
         "from pathlib import Path\n"
-        "from translate_core.runfolder import RunFolder\n"
+        "from translate_core.storage.run_folder import RunFolder\n"
         "with RunFolder(Path('run')).locked():\n"
         "    print('held', flush=True)\n"
         "    input()\n"

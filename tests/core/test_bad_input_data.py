@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.plugins.made_images import beside, folders, plain
-from translate_core.run import main
+from translate_core.commands.run import main
 
 TYPES = "paired_folders, paired_side_by_side, synthetic, unpaired_folders"
 ADVICE = "Set data.test to the folder with the test images, or to null for none"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import make_folders
-from translate_core.run import main
+from translate_core.commands.run import main
 
 RECIPE: dict[str, Any] = {
     "method": {"type": "cut", "taps": ["image", "down1", "block1"], "patches": 16},
@@ -144,10 +144,10 @@ def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
 
 def test_an_ablation_may_make_a_weight_change(recipe: Path, tmp_path: Path) -> None:
     """The base has a number where the ablation's file has {from, to, steps}, and the other way round by `vary`."""
-    from translate_core.ablation_recipe import read_ablation
-    from translate_core.phase import Ramp
-    from translate_core.recipe import read_recipe
-    from translate_core.resolver import resolve
+    from translate_core.ablation.file import read_ablation
+    from translate_core.recipe.overrides import read_recipe
+    from translate_core.recipe.resolver import resolve
+    from translate_core.recipe.weight import Ramp
 
     base = yaml.safe_load(recipe.read_text())
     base["losses"]["nce"]["weight"] = 2

@@ -33,13 +33,13 @@ from translate_core import (
     generator,
     tensor,
 )
+from translate_core.commands.plugins import main
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS, Owner, Registration
 from translate_core.conformance.check import TRIALS, check_component, check_documentation
 from translate_core.conformance.documentation import PROMISES as DOCUMENTATION
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.promise import Status
-from translate_core.plugin_command import main
-from translate_core.plugins import load_plugins
-from translate_core.registry import KINDS, Owner, Registration
 
 REGISTRY = load_plugins().registry
 BUILT_IN = [REGISTRY.get(kind, name) for kind in KINDS for name in REGISTRY.names(kind)]
@@ -1136,7 +1136,7 @@ def test_what_is_broken_is_told_with_its_reason(tmp_path: Path, capsys: pytest.C
 
 
 def test_an_installed_package_by_its_name_or_module(capsys: pytest.CaptureFixture[str]) -> None:
-    from translate_core.plugin_target import registered_by
+    from translate_core.conformance.target import registered_by
 
     for target in ("translate", "Translate", "translate_plugins", "translate_plugins.builtin"):
         _, found = registered_by(target)

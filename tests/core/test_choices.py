@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.core.tiny_runs import train
 from translate_core import Translator, UserError
-from translate_core.apply import main as apply
+from translate_core.commands.apply import main as apply
 
 MUNIT = {
     "method": {"type": "munit"},

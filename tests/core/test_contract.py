@@ -13,10 +13,12 @@ import pytest
 
 import translate_core
 from tests.conftest import REPOSITORY
-from translate_core import CONTRACT, hookimpl, hookspecs, plugins
-from translate_core.hookspecs import contract_of
-from translate_core.plugins import PluginError, load_plugins
-from translate_core.registry import KINDS, RESERVED, Registrar
+from translate_core import CONTRACT, hookimpl
+from translate_core.components import plugins
+from translate_core.components.plugins import PluginError, load_plugins
+from translate_core.components.registry import KINDS, RESERVED
+from translate_core.contracts import hook as hookspecs
+from translate_core.contracts.hook import Registrar, contract_of
 from translate_plugins import builtin
 
 VERSION = importlib.metadata.version("translate")
@@ -131,7 +133,7 @@ def test_an_installed_plugin_of_another_version(tmp_path: Path, monkeypatch: pyt
     [
         "from translate_core import Gone",
         "from translate_core.gone import Loss",
-        "from translate_core.loss import Gone",
+        "from translate_core.contracts.loss import Gone",
         "import translate_core; translate_core.gone",
     ],
 )

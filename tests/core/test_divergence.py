@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from translate_core.run import main
+from translate_core.commands.run import main
 
 TRAINING = {"length": "6 steps", "workers": 0, "sample_every": None, "checkpoint_every": "1 steps"}
 

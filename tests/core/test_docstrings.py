@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from translate_core.docstrings import documentation_of, first_sentence
+from translate_core.components.docstrings import documentation_of, first_sentence
 
 
 class Base:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate_core.layout import to_channels_last
-from translate_core.plugins import load_plugins
+from translate_core.components.plugins import load_plugins
+from translate_core.training.channels_last import to_channels_last
 
 NORMED: dict[str, dict[str, Any]] = {
     "resnet": {"blocks": 2, "width": 4},
@@ -51,7 +51,8 @@ def test_gradients_do_not_depend_on_the_layout(name: str, count: int) -> None:
 def test_a_strangers_instance_norm_is_right() -> None:
     """Without the hook this fails in torch 2.6, 2.11 and 2.15.
 
-    Once it passes without, in every torch that pyproject.toml allows, the hook in translate_core/layout.py can go.
+    Once it passes without, in every torch that pyproject.toml allows, the hook
+    in translate_core/training/channels_last.py can go.
     """
 
     def network() -> nn.Module:

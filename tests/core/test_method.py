@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from translate_core import Choice, Direction, Method, UserError, generator, head, tensor, tensors
-from translate_core.method import GENERATORS, MissingTensorError
-from translate_core.network import Calls, Network, Precision
-from translate_core.randomness import Draws
-from translate_core.registry import Owner, RegistrationError, Registry
+from translate_core.components.registry import Owner, RegistrationError, Registry
+from translate_core.contracts.network import Calls, Network, Precision
+from translate_core.contracts.role import GENERATORS
+from translate_core.contracts.tensor import MissingTensorError
+from translate_core.runtime.randomness import Draws
 
 
 class Toy(Method):

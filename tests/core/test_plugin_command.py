@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from translate_core import plugin_listing
-from translate_core.catalogue import ENGINE_KEYS, option_texts, summary_of
-from translate_core.plugin_command import main, parser
-from translate_core.plugins import load_plugins
-from translate_core.registry import KINDS, RESERVED, Registration
+from translate_core.commands.plugins import main, parser
+from translate_core.components import page as plugin_listing
+from translate_core.components.catalogue import ENGINE_KEYS, option_texts, summary_of
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS, RESERVED, Registration
 
 VERSION = importlib.metadata.version("translate")
 REGISTRY = load_plugins().registry
@@ -222,7 +222,7 @@ def test_show_of_a_method_names_networks_and_tensors(capsys: pytest.CaptureFixtu
 
 def test_the_command_is_an_entry_point() -> None:
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert 'translate-plugins = "translate_core.plugin_command:main"' in pyproject
+    assert 'translate-plugins = "translate_core.commands.plugins:main"' in pyproject
 
 
 def test_without_a_subcommand_the_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from translate_core import CONTRACT, plugin_new
+from translate_core import CONTRACT
+from translate_core.commands.plugins import main
+from translate_core.components import new_package as plugin_new
+from translate_core.components.new_package import create
 from translate_core.errors import UserError
-from translate_core.plugin_command import main
-from translate_core.plugin_new import create
 
 FILES = [
     ".gitignore",

@@ -17,10 +17,10 @@ import pytest
 import torch
 
 import translate_core
-from translate_core import weights
-from translate_core.plugins import PluginError, load_plugins
-from translate_core.registry import KINDS, RegistrationError
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.components.plugins import PluginError, load_plugins
+from translate_core.components.registry import KINDS, RegistrationError
+from translate_core.storage import weights
 
 # A stranger's package
 
@@ -365,6 +365,6 @@ def test_the_engine_names_no_component() -> None:
 
 
 def test_every_kind_has_its_method() -> None:
-    from translate_core.registry import Registrar
+    from translate_core.contracts.hook import Registrar
 
     assert {name for name in vars(Registrar) if not name.startswith("_")} == set(KINDS)

@@ -12,9 +12,10 @@ import yaml
 from tests.conftest import REPOSITORY
 from translate_core import Length, NoPool
 from translate_core.errors import RecipeError, UserError
-from translate_core.recipe import Plan, apply_override, flatten, parse_override, read_recipe
-from translate_core.resolver import resolve
-from translate_core.yaml12 import dump, parse
+from translate_core.recipe.overrides import apply_override, flatten, parse_override, read_recipe
+from translate_core.recipe.resolved import Plan
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.yaml12 import dump, parse
 
 Write = Callable[..., Path]
 

@@ -12,15 +12,16 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.conftest import REPOSITORY
-from translate_core import yaml12
+from translate_core.commands.plugins import main
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS, RESERVED, Registration
+from translate_core.components.signature import Option, options_of_group
 from translate_core.errors import UserError
-from translate_core.plugin_command import main
-from translate_core.plugins import load_plugins
-from translate_core.recipe import Training, read_recipe
-from translate_core.recipe_schema import recipe_schema
-from translate_core.registry import KINDS, RESERVED, Registration
-from translate_core.resolver import resolve, resolve_block
-from translate_core.schema import Option, options_of_group
+from translate_core.recipe.json_schema import recipe_schema
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve, resolve_block
+from translate_core.recipe.training import Training
+from translate_core.runtime import yaml12
 
 REGISTRY = load_plugins().registry
 SCHEMA = recipe_schema(REGISTRY)

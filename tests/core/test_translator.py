@@ -15,9 +15,9 @@ from torch import Tensor
 
 from tests.core.tiny_runs import PLUGIN, train
 from translate_core import RecipeError, Translator, UserError
-from translate_core.checkpoint import load
-from translate_core.data import to_uint8, to_unit_range
-from translate_core.plugins import PluginError, load_plugins
+from translate_core.components.plugins import PluginError, load_plugins
+from translate_core.contracts.dataset import to_uint8, to_unit_range
+from translate_core.storage.checkpoints import load
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from translate_core.yaml12 import YamlError, dump, inline, parse, read
+from translate_core.runtime.yaml12 import YamlError, dump, inline, parse, read
 
 
 @pytest.mark.parametrize(

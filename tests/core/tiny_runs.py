@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tests.conftest import make_folders
-from translate_core.run import main
+from translate_core.commands.run import main
 
 RECIPE: dict[str, Any] = {
     "method": {"type": "cyclegan"},

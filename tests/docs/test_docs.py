@@ -12,9 +12,11 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.docs.pages import PAGES, Session, blocks_of, prose_of
 from tests.reduced import RECIPES
-from translate_core import UserError, apply, plugin_command, run
-from translate_core.recipe import read_recipe
-from translate_core.resolver import resolve
+from translate_core import UserError
+from translate_core.commands import apply, run
+from translate_core.commands import plugins as plugin_command
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve
 
 DOCS = REPOSITORY / "docs"
 NAMES = [page.relative_to(REPOSITORY).as_posix() for page in PAGES]

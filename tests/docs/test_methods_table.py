@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.conftest import REPOSITORY
-from translate_core.plugins import load_plugins
+from translate_core.components.plugins import load_plugins
 
 PAGE = (REPOSITORY / "docs" / "methods.md").read_text(encoding="utf-8")
 TABLE = PAGE[PAGE.index("<!-- table:") : PAGE.index("<!-- end of table -->")]

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from tests.conftest import REPOSITORY
-from translate_core.catalogue import engine_keys_of, option_texts, summary_of
-from translate_core.plugins import load_plugins
-from translate_core.registry import KINDS, Registration
+from translate_core.components.catalogue import engine_keys_of, option_texts, summary_of
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS, Registration
 
 REGISTRY = load_plugins().registry
 BUILT_IN = [REGISTRY.get(kind, name) for kind in KINDS for name in REGISTRY.names(kind)]

@@ -96,13 +96,13 @@ def test_its_own_tests_pass(example: Path, installed: dict[str, str], tmp_path: 
 
 
 def test_it_is_listed(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
-    told = _run(installed, tmp_path, "-m", "translate_core.plugin_command", "list")
+    told = _run(installed, tmp_path, "-m", "translate_core.commands.plugins", "list")
     for name in OFFERED[example.name].values():
         assert re.search(rf"{name}.*{example.name}", told), told
 
 
 def test_it_keeps_every_promise(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
-    told = _run(installed, tmp_path, "-m", "translate_core.plugin_command", "check", example.name, *SMALLER)
+    told = _run(installed, tmp_path, "-m", "translate_core.commands.plugins", "check", example.name, *SMALLER)
     kept = re.search(r"promises: (\d+) kept", told)
     assert kept is not None, told
     assert int(kept[1]) >= 30

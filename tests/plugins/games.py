@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from translate_core import DISCRIMINATORS, GENERATORS, Loss, Method, discriminator, generator, tensor
-from translate_core.network import Calls, Network, Precision
-from translate_core.phase import Term
-from translate_core.randomness import Draws
+from translate_core.contracts.network import Calls, Network, Precision
+from translate_core.runtime.randomness import Draws
+from translate_core.training.phase import Term
 
 
 class Game(Method):

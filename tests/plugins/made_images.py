@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from translate_core.data import Dataset, TrainSplit
+from translate_core.contracts.dataset import Dataset, TrainSplit
 from translate_core.errors import DataError
-from translate_core.images import open_image
+from translate_core.runtime.images import open_image
 from translate_plugins.datasets import loading
 
 

@@ -16,11 +16,11 @@ from PIL import Image
 from tests.conftest import make_folders, write_small_recipe
 from tests.plugins.made_images import beside, bicubic, count_decoded, folders, noise, place_of
 from translate_core import Length
-from translate_core.data import Item, TrainSplit
-from translate_core.distribution import Ranks
+from translate_core.commands.run import main
+from translate_core.contracts.dataset import Item, TrainSplit
 from translate_core.errors import UserError
-from translate_core.loader import Sampling, load_steps
-from translate_core.run import main
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.loader import Sampling, load_steps
 from translate_plugins.datasets.image_files import ImageFiles
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.paired_side_by_side import PairedSideBySide

@@ -12,9 +12,9 @@ import torch
 import yaml
 
 from tests.reduced import make_images
-from translate_core.plugins import load_plugins
-from translate_core.registry import KINDS
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS
 
 REGISTRY = load_plugins().registry
 COMPONENTS = [(kind, name) for kind in KINDS for name in REGISTRY.names(kind)]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from translate_core.weights import clean
+from translate_core.storage.weights import clean
 from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from tests.plugins.games import Game, Scales, double, networks, play, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, discriminator, generator
-from translate_core.method import Role
-from translate_core.randomness import Draws
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.contracts.role import Role
+from translate_core.runtime.randomness import Draws
 from translate_plugins.losses.adversarial import AdversarialLoss
 from translate_plugins.losses.bce import BCE
 from translate_plugins.losses.hinge import Hinge

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.plugins.games import double, play, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, UserError
-from translate_core.run import main
+from translate_core.commands.run import main
 from translate_plugins.losses.cam import CAM
 from translate_plugins.losses.patch_nce import PatchNCE
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.plugins.games import double, networks, play, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, UserError
-from translate_core.randomness import Draws
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.runtime.randomness import Draws
 from translate_plugins.losses.diffaug import Augmentation, _whole, apply
 from translate_plugins.losses.lsgan import LSGAN
 

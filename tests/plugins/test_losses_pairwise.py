@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.plugins.games import Game, double, play, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, generator
-from translate_core.method import Role
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.contracts.role import Role
 from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
 from translate_plugins.losses.pairwise import PairwiseLoss
 from translate_plugins.losses.reconstruction import Cycle, Identity

@@ -17,7 +17,7 @@ from torchvision.models import vgg16, vgg19
 
 from tests.plugins.games import Game, double, play, prepared
 from translate_core import GENERATORS, Frozen, Loss, UserError
-from translate_core.run import main
+from translate_core.commands.run import main
 from translate_plugins.datasets import transfer
 from translate_plugins.losses import vgg
 from translate_plugins.losses.perceptual import Perceptual

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from translate_core.data import to_uint8, to_unit_range
+from translate_core.contracts.dataset import to_uint8, to_unit_range
+from translate_core.contracts.metric import Metric
 from translate_core.errors import UserError
-from translate_core.metric import Metric
 from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate_core.fit import Fit, crop
-from translate_core.layout import to_channels_last
-from translate_core.plugins import load_plugins
+from translate_core.components.plugins import load_plugins
+from translate_core.training.channels_last import to_channels_last
+from translate_core.training.size_constraint import Fit, crop
 
 GENERATORS: dict[str, dict[str, Any]] = {
     "resnet": {"blocks": 1, "width": 4},

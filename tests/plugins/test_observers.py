@@ -23,8 +23,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils._pytree import tree_leaves
 
 from tests.conftest import make_folders, write_small_recipe
-from translate_core.observer import Observer, Result, RunInfo, Sample
-from translate_core.run import main
+from translate_core.commands.run import main
+from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
 from translate_plugins.observers import progress
 from translate_plugins.observers.grid import draw_grids
 from translate_plugins.observers.metrics_log import MetricsLog

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from translate_core.contracts.pool import NoPool
 from translate_core.errors import UserError
-from translate_core.pool import NoPool
 from translate_plugins.pools.history import History
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from translate_core.commands.run import main
+from translate_core.contracts.length import Length
 from translate_core.errors import UserError
-from translate_core.run import main
-from translate_core.schedule import Length
 from translate_plugins.schedules.constant import Constant
 from translate_plugins.schedules.cosine import Cosine
 from translate_plugins.schedules.linear_decay import LinearDecay

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from translate_core.data import Item
-from translate_core.schema import options_of
+from translate_core.components.signature import options_of
+from translate_core.contracts.dataset import Item
 from translate_plugins.datasets._drawing import Animal, Grid, Pose
 from translate_plugins.datasets.synthetic import Synthetic
 

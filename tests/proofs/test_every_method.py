@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 from tests.proofs.test_resume import differences
 from tests.reduced import RECIPES, SIDE, reduced
 from translate_core import Translator
-from translate_core.run import main
+from translate_core.commands.run import main
 
 QUICKSTARTS = tuple(name for name in RECIPES if name.startswith("quickstart"))
 STEPS = 5

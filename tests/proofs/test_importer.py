@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import SHARED, shared
+from translate_core.components.plugins import load_plugins
 from translate_core.errors import UserError
-from translate_core.plugins import load_plugins
-from translate_core.weights import load_into
+from translate_core.storage.weights import load_into
 
 KEYS = SHARED / "golden" / "state_dict_keys.json"
 LAYOUTS: dict[str, dict[str, list[int]]] = json.loads(KEYS.read_text()) if KEYS.is_file() else {}

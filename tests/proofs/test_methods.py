@@ -18,13 +18,13 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from translate_core.build import build, open_data, wire
-from translate_core.distribution import Ranks
-from translate_core.loader import Sampling, load_steps
-from translate_core.method import Method
-from translate_core.recipe import read_recipe
-from translate_core.resolver import resolve
-from translate_core.trainer import Trainer
+from translate_core.contracts.method import Method
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.build import build, open_data, wire
+from translate_core.training.loader import Sampling, load_steps
+from translate_core.training.trainer import Trainer
 
 STEPS = 3
 Losses = dict[str, Tensor]
@@ -389,7 +389,7 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_fastcut_mirrors_some_steps_and_not_others() -> None:
     """The steps that the comparison runs through hold both cases."""
-    from translate_core.randomness import Draws
+    from translate_core.runtime.randomness import Draws
 
     coins = [bool(torch.rand((), generator=Draws(0, 0, step, 0).generator("flip")) < 0.5) for step in range(STEPS)]
     assert set(coins) == {True, False}

@@ -13,13 +13,13 @@ import yaml
 from PIL import Image
 
 from tests.conftest import shared
-from translate_core.build import build, open_data, wire
-from translate_core.distribution import Ranks
-from translate_core.loader import Sampling, load_steps
-from translate_core.recipe import read_recipe
-from translate_core.resolver import resolve
-from translate_core.run import main
-from translate_core.trainer import Trainer
+from translate_core.commands.run import main
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.build import build, open_data, wire
+from translate_core.training.loader import Sampling, load_steps
+from translate_core.training.trainer import Trainer
 
 OURS = {"G_A": "G_AB", "G_B": "G_BA", "D_A": "D_B", "D_B": "D_A"}
 """The reference's names of networks -> ours."""
@@ -131,7 +131,7 @@ def test_first_outputs(name: str, tmp_path: Path) -> None:
     run = build(plan, dataset, wire(plan, dataset, sampling), torch.device("cpu"), Ranks())
     trainer = Trainer(run, tmp_path, {})
     given = trainer._given(next(load_steps(dataset.train, sampling, 0, 1, 0, False))[0])
-    from translate_core.randomness import Draws
+    from translate_core.runtime.randomness import Draws
 
     tensors = run.method.tensors(given, run.networks, run.calls, Draws(0, 0, 0, 0), grad=False)
     judged = run.networks["D_B"](tensors["fake_B"]).detach().numpy()

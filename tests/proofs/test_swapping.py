@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from translate_core.build import Run, build, open_data, wire
-from translate_core.distribution import Ranks
-from translate_core.loader import Sampling, load_steps
-from translate_core.recipe import read_recipe
-from translate_core.resolver import resolve
-from translate_core.run import main
-from translate_core.trainer import Trainer
+from translate_core.commands.run import main
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.build import Run, build, open_data, wire
+from translate_core.training.loader import Sampling, load_steps
+from translate_core.training.trainer import Trainer
 
 SWAPS = {
     "generator={type: unet, downs: 3, width: 4}": "unet",
@@ -104,7 +104,7 @@ def test_a_loss_of_the_other_side_leaves_no_gradient(write_recipe: Callable[...,
     run = built(write_recipe())
     trainer = Trainer(run, tmp_path, {})
     given = trainer._given(first_batch(run)[0])
-    from translate_core.randomness import Draws
+    from translate_core.runtime.randomness import Draws
 
     tensors = run.method.tensors(given, run.networks, run.calls, Draws(0, 0, 0, 0), grad=True)
     phase = run.phases[0]

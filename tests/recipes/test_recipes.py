@@ -9,11 +9,11 @@ import yaml
 
 from tests.conftest import REPOSITORY
 from tests.reduced import ABLATIONS, RECIPES, reduced
-from translate_core.ablation_recipe import read_ablation
-from translate_core.apply import main as apply
-from translate_core.recipe import read_recipe
-from translate_core.resolver import resolve
-from translate_core.run import main as run
+from translate_core.ablation.file import read_ablation
+from translate_core.commands.apply import main as apply
+from translate_core.commands.run import main as run
+from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.resolver import resolve
 
 
 def test_the_enumeration_is_whole() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from translate_core.components.registry import Registration
 from translate_core.conformance import (
     datasets,
     documentation,
@@ -20,8 +21,7 @@ from translate_core.conformance import (
 )
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.promise import NotTried, Outcome, Promise, Status, Trial, try_all
-from translate_core.recipe import Block
-from translate_core.registry import Registration
+from translate_core.recipe.resolved import Block
 
 _Subject = Callable[[Kit, Block], Any]
 

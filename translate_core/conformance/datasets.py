@@ -13,10 +13,10 @@ from torch import Tensor
 
 from translate_core.conformance.kit import Kit, ambient, same, size
 from translate_core.conformance.promise import Broken, NotTried, promise
-from translate_core.data import Dataset, Item, TrainSplit
+from translate_core.contracts.dataset import Dataset, Item, TrainSplit
 from translate_core.errors import UserError, explain
-from translate_core.randomness import numpy_generator
-from translate_core.recipe import Block
+from translate_core.recipe.resolved import Block
+from translate_core.runtime.randomness import numpy_generator
 
 
 class DatasetSubject:

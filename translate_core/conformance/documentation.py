@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from translate_core.catalogue import option_texts
+from translate_core.components.catalogue import option_texts
+from translate_core.components.docstrings import documentation_of
+from translate_core.components.registry import KINDS, Registration
 from translate_core.conformance.kit import Kit, named
 from translate_core.conformance.promise import Broken, promise
-from translate_core.docstrings import documentation_of
-from translate_core.registry import KINDS, Registration
 
 
 class DocumentationSubject:

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from translate_core.checkpoint import check_plain
+from translate_core.components.registry import Registration, Registry
 from translate_core.conformance.promise import Broken, NotTried
-from translate_core.randomness import seeded, torch_generator
-from translate_core.recipe import Block
-from translate_core.registry import Registration, Registry
-from translate_core.resolver import resolve_block
+from translate_core.recipe.resolved import Block
+from translate_core.recipe.resolver import resolve_block
+from translate_core.runtime.randomness import seeded, torch_generator
+from translate_core.storage.checkpoints import check_plain
 
 SIDE = 64
 """Of the images that components are tried on, unless they need larger ones."""

@@ -23,11 +23,12 @@ from translate_core.conformance.kit import (
 )
 from translate_core.conformance.promise import Broken, NotTried, promise
 from translate_core.conformance.stage import Casting, Stage, cast
+from translate_core.contracts.loss import Loss
+from translate_core.contracts.method import Method
+from translate_core.contracts.role import GENERATORS, sides
 from translate_core.errors import UserError, explain
-from translate_core.loss import Loss
-from translate_core.method import GENERATORS, Method, sides
-from translate_core.recipe import Block
-from translate_core.wiring import why_it_failed
+from translate_core.recipe.resolved import Block
+from translate_core.training.shape_check import why_it_failed
 
 
 @dataclass(frozen=True)

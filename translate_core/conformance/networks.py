@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from translate_core.components.registry import KINDS
 from translate_core.conformance.kit import (
     SIDE,
     Kit,
@@ -27,15 +28,14 @@ from translate_core.conformance.kit import (
 )
 from translate_core.conformance.promise import Broken, NotTried, promise
 from translate_core.conformance.stage import CHANNELS, Casting, cast, channels_of, smallest_side
+from translate_core.contracts.network import PRECISIONS, Calls, Network
+from translate_core.contracts.role import DISCRIMINATORS, GENERATORS, Role
 from translate_core.errors import explain
-from translate_core.fit import Fit, crop
-from translate_core.layout import to_channels_last
-from translate_core.method import DISCRIMINATORS, GENERATORS, Role
-from translate_core.network import PRECISIONS, Calls, Network
-from translate_core.randomness import seeded
-from translate_core.recipe import Block
-from translate_core.registry import KINDS
-from translate_core.wiring import why_it_failed
+from translate_core.recipe.resolved import Block
+from translate_core.runtime.randomness import seeded
+from translate_core.training.channels_last import to_channels_last
+from translate_core.training.shape_check import why_it_failed
+from translate_core.training.size_constraint import Fit, crop
 
 Call = tuple[str, tuple[Any, ...]]
 """A method of a network, empty for the network itself, and what it is called with."""

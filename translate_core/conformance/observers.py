@@ -13,10 +13,10 @@ import torch
 
 from translate_core.conformance.kit import Kit, image, same
 from translate_core.conformance.promise import Broken, promise
-from translate_core.data import to_uint8
+from translate_core.contracts.dataset import to_uint8
+from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
 from translate_core.errors import explain
-from translate_core.observer import Observer, Result, RunInfo, Sample
-from translate_core.recipe import Block
+from translate_core.recipe.resolved import Block
 
 _LENGTH = 6
 

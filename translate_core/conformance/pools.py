@@ -7,10 +7,10 @@ from torch import Tensor
 
 from translate_core.conformance.kit import Kit, ambient, image, same, saved_and_loaded, size
 from translate_core.conformance.promise import Broken, promise
+from translate_core.contracts.pool import Pool
 from translate_core.errors import explain
-from translate_core.pool import Pool
-from translate_core.randomness import torch_generator
-from translate_core.recipe import Block
+from translate_core.recipe.resolved import Block
+from translate_core.runtime.randomness import torch_generator
 
 _QUERIES = 12
 

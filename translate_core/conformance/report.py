@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from translate_core.components.registry import Registration
 from translate_core.conformance.check import check_component, check_documentation
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.promise import Outcome, Status, Trial
-from translate_core.console import OK, USER_FAULT, stdout, text_width
-from translate_core.hookspecs import CONTRACT
-from translate_core.registry import Registration
+from translate_core.contracts.hook import CONTRACT
+from translate_core.runtime.console import OK, USER_FAULT, stdout, text_width
 
 _WIDTH = 110
 

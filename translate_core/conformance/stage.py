@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from translate_core.conformance.kit import SIDE, Kit, ambient, image
 from translate_core.conformance.promise import NotTried
-from translate_core.fit import Fit
-from translate_core.method import DISCRIMINATORS, Method, Role
-from translate_core.network import PRECISIONS, Calls, Network
-from translate_core.randomness import Draws
-from translate_core.recipe import Block
+from translate_core.contracts.method import Method
+from translate_core.contracts.network import PRECISIONS, Calls, Network
+from translate_core.contracts.role import DISCRIMINATORS, Role
+from translate_core.recipe.resolved import Block
+from translate_core.runtime.randomness import Draws
+from translate_core.training.size_constraint import Fit
 
 CHANNELS = 3
 _SIDES = (SIDE, 96, 128, 256, 512)

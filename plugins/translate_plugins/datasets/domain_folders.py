@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from translate_core.data import TestSplit, TrainSplit
+from translate_core.contracts.dataset import TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault
-from translate_core.images import convert
+from translate_core.runtime.images import convert
 
 from .image_files import Group, ImageFiles
 from .layout import Layout

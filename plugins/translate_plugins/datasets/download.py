@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from translate_core.errors import DataError, Fault, UserError, did_you_mean
-from translate_core.images import find_images
+from translate_core.runtime.images import find_images
 
 from .archive import ArchiveError, unpack
 from .lock import locked

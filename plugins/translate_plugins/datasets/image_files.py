@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from translate_core.data import Dataset, TrainSplit
-from translate_core.images import Channels
+from translate_core.contracts.dataset import Dataset, TrainSplit
+from translate_core.runtime.images import Channels
 
 from .download import Download
 from .loading import Source, load

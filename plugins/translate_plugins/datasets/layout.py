@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate_core.errors import DataError, Fault, did_you_mean
-from translate_core.images import find_images, is_image
+from translate_core.runtime.images import find_images, is_image
 
 
 @dataclass(frozen=True)

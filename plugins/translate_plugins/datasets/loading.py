@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from translate_core.errors import DataError, Fault, UserError
-from translate_core.images import open_image
+from translate_core.runtime.images import open_image
 
 from .progress import progress
 from .store import ImageStore

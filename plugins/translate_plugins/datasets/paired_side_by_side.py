@@ -8,9 +8,9 @@ from typing import Literal
 
 from PIL import Image
 
-from translate_core.data import TestSplit, TrainSplit
+from translate_core.contracts.dataset import TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault, UserError
-from translate_core.images import Channels, convert
+from translate_core.runtime.images import Channels, convert
 
 from .download import Download
 from .image_files import Group, ImageFiles

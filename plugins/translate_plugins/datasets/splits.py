@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from translate_core.data import Item, TestSplit, TrainSplit
+from translate_core.contracts.dataset import Item, TestSplit, TrainSplit
 
 from .store import ImageStore
 from .transforms import Transform

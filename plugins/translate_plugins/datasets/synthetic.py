@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from translate_core.data import Dataset, Item, TestSplit, TrainSplit
-from translate_core.randomness import numpy_generator
+from translate_core.contracts.dataset import Dataset, Item, TestSplit, TrainSplit
+from translate_core.runtime.randomness import numpy_generator
 
 from ._drawing import DRAWING, draw
 

@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import PositiveInt
 from torch import Tensor
 
+from translate_core.contracts.length import Length
 from translate_core.errors import UserError
-from translate_core.schedule import Length
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from translate_core.images import Channels
+from translate_core.runtime.images import Channels
 
 from .domain_folders import LAYOUT, DomainFolders
 from .download import Download

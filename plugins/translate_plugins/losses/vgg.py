@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from translate_core import UserError
 from translate_core.errors import did_you_mean
-from translate_core.weights import read
+from translate_core.storage.weights import read
 from translate_plugins.datasets.lock import locked
 from translate_plugins.datasets.transfer import TransferError, discard, transfer
 from translate_plugins.losses.pairwise import written

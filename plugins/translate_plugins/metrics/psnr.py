@@ -8,8 +8,8 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from translate_core.data import to_uint8
-from translate_core.metric import Metric
+from translate_core.contracts.dataset import to_uint8
+from translate_core.contracts.metric import Metric
 
 _PEAK = 255.0
 _CAP = 100.0

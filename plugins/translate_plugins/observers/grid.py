@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from translate_core.observer import Sample
+from translate_core.contracts.observer import Sample
 
 WORDS = {
     "real": "real",

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from translate_core.observer import Observer, Result, RunInfo
-from translate_core.runfolder import METRICS
+from translate_core.contracts.observer import Observer, Result, RunInfo
+from translate_core.storage.run_folder import METRICS
 
 
 class MetricsLog(Observer):

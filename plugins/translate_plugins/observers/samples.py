@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from translate_core.observer import Observer, RunInfo, Sample
+from translate_core.contracts.observer import Observer, RunInfo, Sample
 from translate_plugins.observers.grid import draw_grids
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from translate_core import yaml12
-from translate_core.observer import Observer, Result, RunInfo, Sample
+from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
+from translate_core.runtime import yaml12
 from translate_plugins.observers.grid import draw_grids
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from translate_core.schedule import Length, Schedule
+from translate_core.contracts.length import Length
+from translate_core.contracts.schedule import Schedule
 
 _HUNDRED_EPOCHS = Length(100, "epochs")
 

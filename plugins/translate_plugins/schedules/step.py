@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from translate_core.contracts.length import Length
+from translate_core.contracts.schedule import Schedule
 from translate_core.errors import UserError
-from translate_core.schedule import Length, Schedule
 
 
 class Step(Schedule):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from translate_core.contracts.factory import Factory
+from translate_core.contracts.length import Length
+from translate_core.contracts.schedule import Schedule
 from translate_core.errors import UserError
-from translate_core.schedule import Length, Schedule
-from translate_core.schema import Factory
 from translate_plugins.schedules.constant import Constant
 
 

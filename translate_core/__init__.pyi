@@ -1,0 +1,57 @@
+"""The public names of the engine, and where each is defined."""
+
+from .contracts.dataset import Dataset, Item, TestSplit, TrainSplit
+from .contracts.direction import Choice, Direction
+from .contracts.factory import Factory
+from .contracts.hook import CONTRACT, hookimpl
+from .contracts.length import Length
+from .contracts.loss import Frozen, Loss, Tensors
+from .contracts.method import Method
+from .contracts.metric import Metric
+from .contracts.observer import Observer, Result, RunInfo, Sample
+from .contracts.pool import NoPool, Pool
+from .contracts.registrar import Registrar
+from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, generator, head
+from .contracts.schedule import Schedule
+from .contracts.tensor import tensor, tensors
+from .errors import DataError, Fault, RecipeError, UserError
+from .translating.translator import Translator
+
+__all__ = [
+    "CONTRACT",
+    "DISCRIMINATORS",
+    "GENERATORS",
+    "Choice",
+    "DataError",
+    "Dataset",
+    "Direction",
+    "Factory",
+    "Fault",
+    "Frozen",
+    "Item",
+    "Length",
+    "Loss",
+    "Method",
+    "Metric",
+    "NoPool",
+    "Observer",
+    "Pool",
+    "RecipeError",
+    "Registrar",
+    "Result",
+    "Role",
+    "RunInfo",
+    "Sample",
+    "Schedule",
+    "Tensors",
+    "TestSplit",
+    "TrainSplit",
+    "Translator",
+    "UserError",
+    "discriminator",
+    "generator",
+    "head",
+    "hookimpl",
+    "tensor",
+    "tensors",
+]

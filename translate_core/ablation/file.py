@@ -1,0 +1,199 @@
+"""The file of an ablation: a base recipe, what is varied, over which seeds, and what is changed in all variants."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from translate_core.components.signature import show
+from translate_core.errors import Fault, RecipeError, UserError
+from translate_core.recipe.overrides import apply_override, flatten, parse_override, read_recipe
+from translate_core.storage.run_folder import folder_name
+
+_OWN = ("base", "vary", "seeds")
+_SEED = "training.seed"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One combination of the varied values.
+
+    name: of its folder. values: varied key -> value. recipe: the whole recipe, not yet validated.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation as its file has it.
+
+    base: the recipe that is varied. vary: the varied keys. seeds: empty where the recipe's own seed is used.
+    variants: the product of all values, the last key varying fastest.
+    """
+
+    path: Path
+    base: Path
+    vary: tuple[str, ...]
+    seeds: tuple[int, ...]
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A key that is set in all variants. place: where the user wrote it, for messages."""
+
+    place: str
+    key: str
+    value: Any
+
+
+def read_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
+    """Reads an ablation and the base it names. overrides: `KEY=VALUE` texts, applied last.
+
+    Raises RecipeError with every fault of the ablation itself; its variants are not validated.
+    """
+    data = read_recipe(path)
+    faults: list[Fault] = []
+    base = _base(path, data.get("base"), faults)
+    vary = _vary(data.get("vary"), faults)
+    seeds = _seeds(data["seeds"], faults) if "seeds" in data else ()
+    changes = _from_file(data, base[1] if base is not None else {}) + _from_command_line(overrides, faults)
+    faults += _clashes(changes, tuple(vary), seeded="seeds" in data)
+    variants = [] if faults or base is None else _variants(base[1], changes, vary, faults)
+    if faults:
+        raise RecipeError(f"ablation {path}", list(dict.fromkeys(faults)))
+    assert base is not None
+    return Ablation(path, base[0], tuple(vary), seeds, tuple(variants))
+
+
+def _base(path: Path, value: object, faults: list[Fault]) -> tuple[Path, dict[str, Any]] | None:
+    if not isinstance(value, str):
+        said = "is missing" if value is None else f"must be a path, not {show(value)}"
+        faults.append(Fault("base", f"{said}: which recipe is varied? Seen from this file, such as ../recipe.yaml"))
+        return None
+    base = path.parent / value
+    try:
+        data = read_recipe(base)
+    except UserError as error:
+        faults.append(Fault("base", str(error)))
+        return None
+    if "base" in data or "vary" in data:
+        faults.append(Fault("base", f"{base} is an ablation itself; name the recipe that it varies"))
+        return None
+    return base, data
+
+
+def _vary(value: object, faults: list[Fault]) -> dict[str, list[Any]]:
+    if not isinstance(value, Mapping) or not value:
+        said = "is missing" if value is None else f"must not be {show(value)}"
+        faults.append(Fault("vary", f"{said}: name keys and lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}"))
+        return {}
+    vary = {}
+    for key, values in value.items():
+        place = f"vary.{key}"
+        if not all(key.split(".")):
+            faults.append(Fault(place, "must be a dotted key, such as optimizer.lr"))
+        elif not isinstance(values, list) or not values:
+            faults.append(Fault(place, f"must be a list of values to try, not {show(values)}; keys are dotted"))
+        else:
+            vary[key] = values
+            faults += [
+                Fault(place, f"has {show(values[index])} twice")
+                for index in range(len(values))
+                if any(_same(values[index], before) for before in values[:index])
+            ]
+    return vary
+
+
+def _seeds(value: object, faults: list[Fault]) -> tuple[int, ...]:
+    if isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value):
+        if len(set(value)) == len(value):
+            return tuple(value)
+        faults.append(Fault("seeds", f"has a seed twice: {show(value)}"))
+    else:
+        faults.append(Fault("seeds", f"must be a list of whole numbers of at least 0, not {show(value)}"))
+    return ()
+
+
+def _leaves(block: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values.
+
+    A block without a `type` reaches into the base's, one with a `type` replaces it, and so does any where the base has
+    none: a changing weight in place of a number.
+    """
+    for key, value in block.items():
+        inner = base.get(key)
+        if isinstance(value, Mapping) and value and "type" not in value and isinstance(inner, Mapping):
+            yield from _leaves(value, inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _from_file(data: Mapping[str, Any], base: Mapping[str, Any]) -> list[_Change]:
+    others = {key: value for key, value in data.items() if key not in _OWN}
+    return [_Change(key, key, value) for key, value in _leaves(others, base)]
+
+
+def _from_command_line(overrides: Sequence[str], faults: list[Fault]) -> list[_Change]:
+    changes = []
+    for text in overrides:
+        try:
+            key, value = parse_override(text)
+        except UserError as error:
+            faults.append(Fault("--set", str(error)))
+            continue
+        if key.split(".")[0] in _OWN:
+            faults.append(Fault("--set", f"'{key}' belongs to the ablation: write it in the file"))
+        else:
+            changes.append(_Change("--set", key, value))
+    return changes
+
+
+def _clashes(changes: Sequence[_Change], vary: Sequence[str], *, seeded: bool) -> Iterator[Fault]:
+    """Keys that get their values in two ways; a key above or below another one counts as the same."""
+    seeds = [(_SEED, "seeds")] if seeded else []
+    varied = [(key, "vary") for key in vary]
+    asked = [(change.place, change.key, [*varied, *seeds]) for change in changes]
+    asked += [(f"vary.{key}", key, [*varied[:index], *seeds]) for index, key in enumerate(vary)]
+    for place, key, taken in asked:
+        for other, giver in taken:
+            if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
+                yield Fault(
+                    place, f"'{key}' cannot be set here: `{giver}` gives {other} its values. Keep one of the two"
+                )
+
+
+def _variants(
+    base: Mapping[str, Any], changes: Sequence[_Change], vary: Mapping[str, list[Any]], faults: list[Fault]
+) -> list[Variant]:
+    variants: dict[str, Variant] = {}
+    for combination in itertools.product(*vary.values()):
+        values = dict(zip(vary, combination, strict=True))
+        recipe = copy.deepcopy(dict(base))
+        for change in [*changes, *(_Change(f"vary.{key}", key, value) for key, value in values.items())]:
+            try:
+                apply_override(recipe, change.key, copy.deepcopy(change.value))
+            except UserError as error:
+                faults.append(Fault(change.place, str(error)))
+        name = folder_name(flatten(values))
+        if name in variants:
+            first = variants[name].values
+            key = next(key for key in vary if not _same(first[key], values[key]))
+            faults.append(
+                Fault(f"vary.{key}", f"{show(first[key])} and {show(values[key])} would share the folder {name}; "
+                                     f"write one of them in another way")
+            )  # fmt: skip
+        variants.setdefault(name, Variant(name, values, recipe))
+    return list(variants.values())
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values mean the same to a recipe, in which 1 is 1.0 and not true."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)

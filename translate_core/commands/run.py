@@ -1,0 +1,88 @@
+"""The command `translate-run`, also `python -m translate_core.run` for torchrun."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from translate_core.ablation.session import is_ablation, run_ablation
+from translate_core.experiment.session import command_line, dry_run, train
+from translate_core.recipe.overrides import parse_override, read_recipe
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.console import INTERRUPTED, OK, guarded
+from translate_core.runtime.device import CHOICES
+from translate_core.runtime.ranks import leave
+from translate_core.runtime.signals import StopSignal
+from translate_core.storage.run_folder import RunFolder, default_folder, overrides_of
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(
+        prog="translate-run",
+        description="Train what a recipe describes. The same command again goes on where a run was stopped.",
+    )
+    made.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file: a recipe, or an ablation of one")
+    made.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override a key, dotted, with a YAML value; a mapping replaces the block. May be given several times",
+    )  # fmt: skip
+    made.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run folder (default: runs/, named after recipe and overrides)"
+    )
+    made.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="validate, build, print the resolved recipe and the networks; train nothing",
+    )
+    made.add_argument("--fresh", action="store_true", help="start again: an existing run folder is moved aside")
+    made.add_argument("--device", choices=CHOICES, default="auto", help="where to compute (default: %(default)s)")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 done, 2 the user's fault, 130 interrupted, 1 a defect."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(given)
+    try:
+        return guarded("translate-run", lambda: _run(options, given))
+    finally:
+        leave()
+
+
+def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
+    command = command_line("translate-run", given, lambda argument: argument == "--fresh")
+    if is_ablation(options.recipe):
+        return run_ablation(
+            options.recipe, options.overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
+            fresh=options.fresh, command=command,
+        )  # fmt: skip
+    plan = resolve(options.recipe, read_recipe(options.recipe, options.overrides))
+    if options.dry_run:
+        dry_run(plan, options.device)
+        return OK
+    overrides = overrides_of([parse_override(text) for text in options.overrides])
+    folder = RunFolder(options.out or default_folder(options.recipe, overrides, plan.operation))
+    with StopSignal() as stop:
+        outcome = train(plan, folder, options.device, fresh=options.fresh, command=command, stop=stop)
+    return OK if outcome.finished else INTERRUPTED
+
+
+def end(status: int) -> None:
+    """Ends this process. One of several skips the interpreter's shutdown.
+
+    By then everything is closed, and a thread of the process group that still asks for the interpreter's lock while it
+    shuts down would abort the process, now and then, and with it the whole run in torchrun's eyes.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os._exit(status)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    end(main())

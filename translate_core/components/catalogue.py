@@ -1,0 +1,129 @@
+"""What there is to know about registered components, in words: for listings, pages and schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from translate_core.components.docstrings import documentation_of
+from translate_core.components.registry import KINDS, RESERVED, Registration, Registry, kind_of_contract
+from translate_core.components.signature import Option, describe, options_of_group
+from translate_core.runtime import yaml12
+
+
+@dataclass(frozen=True)
+class OptionText:
+    """One key of a component's block.
+
+    path: dotted, below the block (`transform.crop`). words: type and range. default: as a recipe has it, None where
+    there is none and the option must be given. meaning: empty where nobody wrote it down.
+    """
+
+    path: str
+    words: str
+    default: str | None
+    meaning: str
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """A key of a component's block that the engine reads itself."""
+
+    words: str
+    default: str
+    meaning: str
+
+
+ENGINE_KEYS: Mapping[str, EngineKey] = {
+    "weight": EngineKey(
+        "a number at least 0, or a block of from, to, steps",
+        "1",
+        "what the generators' side is multiplied by; 0 switches the loss off; {from: 0, to: 10, steps: 5000} goes from "
+        "one to the other in so many steps, and stays",
+    ),
+    "pairs": EngineKey(
+        "a mapping from text to text",
+        "null",
+        "tensor -> what it is compared with; by default each direction's output with its truth",
+    ),
+    "init": EngineKey(
+        "a block with a `type`: an init",
+        "null",
+        "how the weights of a new network are drawn",
+    ),
+    "init_from": EngineKey(
+        "the path of a file of weights",
+        "null",
+        "weights to begin with: safetensors, or a .pth file of the reference implementation",
+    ),
+}
+"""What `RESERVED` lists but for `type`."""
+
+
+def summary_of(registration: Registration) -> str:
+    """A component's one line: the first sentence of its docstring."""
+    return documentation_of(registration.component).summary
+
+
+def engine_keys_of(kind: str, registry: Registry) -> dict[str, EngineKey]:
+    """The engine's keys in a block of that kind, `type` left out."""
+    keys = {key: ENGINE_KEYS[key] for key in RESERVED[kind] if key != "type"}
+    default = registry.default("init")
+    if "init" in keys and default is not None:
+        keys["init"] = replace(keys["init"], default=yaml12.inline({"type": default.name}))
+    return keys
+
+
+def option_texts(registration: Registration, registry: Registry) -> list[OptionText]:
+    """Every option of a component, those of its groups below them, in the order of its signature."""
+    arguments = documentation_of(registration.component).arguments
+    return list(_texts(registration.options, arguments, registry, ""))
+
+
+def _texts(
+    options: Mapping[str, Option], arguments: Mapping[str, str], registry: Registry, prefix: str
+) -> Iterator[OptionText]:
+    for option in options.values():
+        path = f"{prefix}{option.name}"
+        default = None if option.required else default_text(option, registry)
+        yield OptionText(path, words_of(option, registry), default, arguments.get(option.name, ""))
+        if option.group is not None:
+            inner = documentation_of(option.group).arguments
+            yield from _texts(options_of_group(option.group), inner, registry, f"{path}.")
+
+
+def words_of(option: Option, registry: Registry) -> str:
+    """The type and range of an option in words; what a nested component may be is named."""
+    if option.nested is None:
+        return describe(option.annotation)
+    kind = kind_of_contract(option.nested)
+    words = f"a block with a `type`: a {kind} ({', '.join(registry.names(kind))})"
+    return f"{words}, or null" if option.optional else words
+
+
+def default_text(option: Option, registry: Registry) -> str:
+    """A default as a recipe would have it."""
+    return yaml12.inline(default_data(option, registry))
+
+
+def default_data(option: Option, registry: Registry) -> Any:
+    """A default as plain data; `{type: name}` for a component, and its own words for one that is not registered."""
+    default = option.default
+    if default is None:
+        return None
+    if option.nested is not None:
+        registration = registry.find_component(kind_of_contract(option.nested), default)
+        return {"type": registration.name} if registration is not None else "its own"
+    if option.group is not None:
+        held = [replace(item, default=getattr(default, item.name)) for item in options_of_group(option.group).values()]
+        usual = {item.name: item.default for item in options_of_group(option.group).values() if not item.required}
+        told = [item for item in held if item.name not in usual or item.default != usual[item.name]]
+        return {item.name: default_data(item, registry) for item in told}
+    return option.dump(default)
+
+
+def given_of(registration: Registration) -> dict[str, str]:
+    """The arguments that the engine supplies, with what the docstring says about them."""
+    arguments = documentation_of(registration.component).arguments
+    return {name: arguments.get(name, "") for name in KINDS[registration.kind].given}

@@ -1,0 +1,212 @@
+"""Entry points and a recipe's own list -> one registry. No global manager: each run loads its own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from translate_core.components.registry import Owner, RegistrationError, Registry
+from translate_core.contracts import hook as hookspecs
+from translate_core.contracts.hook import CONTRACT, contract_of
+from translate_core.errors import Fault, UserError, no_file, raised_at
+from translate_core.runtime.files import hash_of
+
+
+class PluginError(UserError):
+    """A plugin that cannot be loaded."""
+
+
+@dataclass(frozen=True)
+class LoadedPlugins:
+    """What was loaded for a run.
+
+    versions: plugin -> version. files: the `.py` plugins of the recipe, by the name they stand under there.
+    """
+
+    registry: Registry
+    versions: dict[str, str]
+    files: dict[str, Path]
+
+
+def load_plugins(
+    listed: Sequence[str] = (), folder: Path | None = None, faults: list[Fault] | None = None
+) -> LoadedPlugins:
+    """Loads every plugin of the entry-point group, then those of a recipe.
+
+    listed: importable modules, or `.py` files relative to `folder`.
+    faults: where to put what is wrong with the listed ones; without it the first is raised as PluginError.
+    Installed plugins that cannot be loaded always raise: a recipe cannot mend them.
+    """
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    loaded = LoadedPlugins(Registry(), {}, {})
+    # Ours first, so that a clash names the newcomer; the others in a fixed order.
+    points = sorted(
+        importlib.metadata.entry_points(group=hookspecs.GROUP), key=lambda point: (point.name != "builtin", point.name)
+    )
+    for point in points:
+        distribution = point.dist
+        name = distribution.name if distribution is not None else point.name
+        version = distribution.version if distribution is not None else ""
+        owner = Owner(name, version)
+        try:
+            plugin = point.load()
+        except _BROKEN as error:
+            failed = _import_failed(f"installed plugin {owner} cannot be imported from {point.value}", error)
+            raise PluginError(f"{failed}. Repair the package, or uninstall it") from error
+        _register(manager, plugin, owner, point.value, loaded)
+    for index, entry in enumerate(listed):
+        try:
+            _load_listed(manager, entry, folder or Path(), loaded)
+        except UserError as error:
+            if faults is None:
+                raise
+            faults.append(Fault(f"plugins.{index}", str(error)))
+    return loaded
+
+
+def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded: LoadedPlugins) -> None:
+    if entry.endswith(".py"):
+        path = (folder / entry).resolve()
+        if not path.is_file():
+            raise PluginError(no_file(folder / entry))
+        if path.name in {other.name for other in loaded.files.values() if other != path}:
+            raise PluginError(f"two plugin files are called {path.name}; a run keeps copies of both: rename one")
+        if path in loaded.files.values():
+            raise PluginError(_loaded_already(entry))
+        owner = Owner(entry, hash_of(path)[:12])
+        plugin = _import_file(path, owner)
+        loaded.files[entry] = path
+    else:
+        try:
+            plugin = importlib.import_module(entry)
+        except _BROKEN as error:
+            missing = isinstance(error, ModuleNotFoundError) and error.name == entry.split(".")[0]
+            if missing:
+                raise PluginError(
+                    f"there is no module '{entry}' to import; install the package that holds it, "
+                    f"or name a .py file beside the recipe"
+                ) from None
+            raise PluginError(_import_failed(f"plugin {entry} cannot be imported", error)) from error
+        owner = Owner(entry, _version_of(entry))
+    if manager.is_registered(plugin):
+        raise PluginError(_loaded_already(entry))
+    _register(manager, plugin, owner, entry, loaded)
+
+
+def _loaded_already(entry: str) -> str:
+    return f"plugin '{entry}' is loaded already; every plugin is listed once, an installed one never"
+
+
+def _import_file(path: Path, owner: Owner) -> ModuleType:
+    # The hash is part of the name, so that a changed file is a new module, and one that has not changed still pickles.
+    name = f"translate_recipe_plugin_{path.stem}_{owner.version}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except _BROKEN as error:
+        del sys.modules[name]
+        raise PluginError(_import_failed(f"plugin {owner.name} cannot be imported", error)) from error
+    return module
+
+
+# A script that calls sys.exit() when it is imported must not end the command in silence.
+_BROKEN = (Exception, SystemExit)
+
+
+def _failed(what: str, error: BaseException) -> str:
+    return f"{what}: {type(error).__name__}: {error}{raised_at(error)}"
+
+
+def _import_failed(what: str, error: BaseException) -> str:
+    failed = _failed(what, error)
+    if not _asks_the_engine(error):
+        return failed
+    return (
+        f"{failed}. The plugin may have been written for another version of the contract; this installation, "
+        f"{_installation()}, has version {CONTRACT}"
+    )
+
+
+def _asks_the_engine(error: BaseException) -> bool:
+    """Whether an import failed for a name that this engine does not have."""
+    if isinstance(error, AttributeError):
+        asked = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
+    else:
+        asked = (error.name or "") if isinstance(error, ImportError) else ""
+    return asked.partition(".")[0] == __package__
+
+
+def _installation() -> str:
+    return f"translate {importlib.metadata.version('translate')}"
+
+
+def _check_contract(plugin: Any, owner: Owner) -> None:
+    """Raises PluginError for a plugin that was written for another version of the contract."""
+    written_for = contract_of(getattr(plugin, "register", None))
+    if written_for is None or written_for == CONTRACT:
+        return
+    file = owner.name.endswith(".py")
+    plugin_mended = (
+        f"bring {owner.name} up to date (docs/contract.md) and state @hookimpl(contract={CONTRACT})"
+        if file
+        else f"upgrade the plugin (pip install --upgrade {owner.name})"
+    )
+    if written_for < CONTRACT:
+        older, mend = "the plugin is the older of the two", plugin_mended
+    else:
+        older, mend = "translate is the older of the two", "upgrade translate"
+    raise PluginError(
+        f"plugin {owner} was written for version {written_for} of the contract between plugins and translate, and this "
+        f"installation, {_installation()}, has version {CONTRACT}: {older}; {mend}"
+    )
+
+
+def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: str, loaded: LoadedPlugins) -> None:
+    # First of all: in another version the hook may have other arguments.
+    _check_contract(plugin, owner)
+    wrong_signature = f"plugin {owner}: its `register` must take one argument, called `registry`"
+    try:
+        # One package may have several entry points.
+        manager.register(plugin, name=f"{owner.name}:{where}")
+    except pluggy.PluginValidationError as error:
+        raise PluginError(wrong_signature) from error
+    implementations = [item for item in manager.hook.register.get_hookimpls() if item.plugin is plugin]
+    if not implementations:
+        undecorated = callable(getattr(plugin, "register", None))
+        raise PluginError(
+            f"plugin {owner} "
+            + (
+                "has a function `register` that lacks the decorator: put `@translate_core.hookimpl` above it"
+                if undecorated
+                else "registers nothing: define `register(registry)` in it, decorated with `@translate_core.hookimpl`"
+            )
+        )
+    if not implementations[0].argnames:
+        raise PluginError(wrong_signature)
+    loaded.versions[owner.name] = owner.version
+    try:
+        implementations[0].function(loaded.registry.for_owner(owner))
+    except RegistrationError:
+        raise
+    except _BROKEN as error:
+        raise PluginError(_failed(f"plugin {owner} failed in its `register`", error)) from error
+
+
+def _version_of(module: str) -> str:
+    package = module.split(".")[0]
+    names = importlib.metadata.packages_distributions().get(package, [])
+    return importlib.metadata.version(names[0]) if names else ""

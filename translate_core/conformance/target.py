@@ -1,0 +1,75 @@
+"""What `translate-plugins check` is asked to check, and the options that it is told to use."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from translate_core.components.plugins import load_plugins
+from translate_core.components.registry import KINDS, Registration, Registry
+from translate_core.contracts.hook import GROUP
+from translate_core.errors import FaultsError, UserError, did_you_mean
+from translate_core.recipe.overrides import apply_override, parse_override
+from translate_core.recipe.resolver import resolve_block
+
+
+def registered_by(target: str) -> tuple[Registry, list[Registration]]:
+    """Every component of an installed package (by its name or that of a module), of a module, or of a `.py` file.
+
+    Raises UserError when there is no such plugin, it cannot be loaded, or it registers nothing.
+    """
+    owner = None if target.endswith(".py") else _installed(target)
+    registry = load_plugins([] if owner else [target], Path()).registry
+    wanted = owner or target
+    found = [
+        registry.get(kind, name)
+        for kind in KINDS
+        for name in registry.names(kind)
+        if registry.get(kind, name).owner.name == wanted
+    ]
+    if not found:
+        raise UserError(f"plugin {wanted} registers no component: call `registry.<kind>(name, component)` in its hook")
+    return registry, found
+
+
+def _installed(target: str) -> str | None:
+    """The name of the installed plugin that is meant; None where none is."""
+    for point in importlib.metadata.entry_points(group=GROUP):
+        name = point.dist.name if point.dist is not None else point.name
+        if target in (point.module, point.module.partition(".")[0]) or _canonical(target) == _canonical(name):
+            return name
+    return None
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def settings_of(texts: Sequence[str], registry: Registry) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """`KIND.NAME.OPTION=VALUE` texts by component. Raises UserError for one that leads nowhere or does not fit."""
+    settings: dict[tuple[str, str], dict[str, Any]] = {}
+    for text in texts:
+        key, value = parse_override(text)
+        kind, _, rest = key.partition(".")
+        if kind not in KINDS:
+            raise UserError(
+                f"--set {text}: it must be KIND.NAME.OPTION=VALUE, and there is no kind '{kind}'"
+                f"{did_you_mean(kind, KINDS)} There are: {', '.join(KINDS)}"
+            )
+        names = [name for name in registry.names(kind) if rest.startswith(f"{name}.")]
+        if not names:
+            registry.get(kind, rest.partition(".")[0])  # tells of one that does not exist
+            raise UserError(f"--set {text}: it must be KIND.NAME.OPTION=VALUE, and names no option")
+        name = max(names, key=len)
+        apply_override(settings.setdefault((kind, name), {}), rest.removeprefix(f"{name}."), value)
+    for (kind, name), options in settings.items():
+        try:
+            resolve_block(registry, kind, {"type": name, **options})
+        except FaultsError as error:
+            faults = [fault for fault in error.faults if not fault.message.startswith("is missing")]
+            if faults:
+                raise FaultsError(f"--set {kind}.{name}", faults) from None
+    return settings

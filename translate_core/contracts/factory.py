@@ -1,0 +1,18 @@
+"""Nested components in a constructor's signature."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Factory(Protocol[T_co]):
+    """A nested component in a signature: `pool: Factory[Pool] = NoPool`.
+
+    In a recipe it is a block with a `type`; the constructor gets a callable that builds a fresh one at every call.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> T_co:
+        """Build one; arguments are those that the kind is given."""
+        ...

@@ -1,0 +1,128 @@
+"""The handle through which losses and tensors reach a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from translate_core.contracts.role import Role
+
+
+@dataclass
+class Calls:
+    """What is being computed right now; one object shared by every handle of a run.
+
+    loss_side: the side whose loss is being evaluated, None while a tensor is computed.
+    reached: names of the networks that were called.
+    """
+
+    loss_side: str | None = None
+    reached: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def by_loss_of(self, side: str | None) -> Iterator[None]:
+        """Calls inside come from a loss of that side (None: from a tensor)."""
+        before, self.loss_side = self.loss_side, side
+        try:
+            yield
+        finally:
+            self.loss_side = before
+
+
+@dataclass(frozen=True)
+class Precision:
+    """dtype of weights and images, and the lower one that networks compute in (None: the same)."""
+
+    dtype: torch.dtype = torch.float32
+    autocast: torch.dtype | None = None
+    scaled: bool = False
+
+
+PRECISIONS = {
+    "fp32": Precision(),
+    "bf16": Precision(autocast=torch.bfloat16),
+    "fp16": Precision(autocast=torch.float16, scaled=True),
+    "fp64": Precision(dtype=torch.float64),
+}
+
+
+class Network:
+    """A network of a run. Calling it, or any public method of it, computes in the run's precision.
+
+    Autocast is entered per call and what comes back is at least float32: a cast of a weight is never kept across an
+    update, and losses never see half precision. A loss of the other side finds the network frozen: gradients pass
+    through it, none reach its weights.
+    """
+
+    def __init__(self, role: Role, module: nn.Module, calls: Calls, precision: Precision) -> None:
+        self.role = role
+        self.module = module
+        self._calls = calls
+        self._precision = precision
+        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._compiled: dict[str, Callable[..., Any]] | None = None
+
+    def compile(self) -> None:
+        """Compiles in place, each entry point when it is first called; keys of the state_dict do not change."""
+        self.module.compile()
+        self._compiled = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module returns, at least float32."""
+        return self._call(self.module, args, kwargs)
+
+    def after_update(self) -> None:
+        """What the module wants done to its own weights after each update of its side, if anything; under no_grad."""
+        own = getattr(self.module, "after_update", None)
+        if own is not None:
+            own()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = getattr(self.module, name)
+        if not callable(value) or isinstance(value, nn.Module):
+            return value
+        if self._compiled is not None:
+            value = self._compiled.setdefault(name, torch.compile(value))
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            return self._call(value, args, kwargs)
+
+        return method
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        calls = self._calls
+        calls.reached.add(self.role.name)
+        frozen = calls.loss_side is not None and calls.loss_side != self.role.side
+        if frozen:
+            for parameter in self._parameters:
+                parameter.requires_grad_(False)
+        try:
+            if self._precision.autocast is None:
+                return function(*args, **kwargs)
+            device = next(self.module.parameters()).device.type
+            with torch.autocast(device, dtype=self._precision.autocast):
+                output = function(*args, **kwargs)
+            return _at_least_float32(output)
+        finally:
+            if frozen:
+                for parameter in self._parameters:
+                    parameter.requires_grad_(True)
+
+
+def _at_least_float32(output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
+    if isinstance(output, dict):
+        return {key: _at_least_float32(value) for key, value in output.items()}
+    if isinstance(output, tuple) and hasattr(output, "_fields"):
+        return type(output)(*(_at_least_float32(value) for value in output))
+    if isinstance(output, list | tuple):
+        return type(output)(_at_least_float32(value) for value in output)
+    return output

@@ -1,0 +1,94 @@
+"""What a recipe says, as data: the training block, validated blocks, the plan; files and overrides read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from translate_core.components.plugins import LoadedPlugins
+from translate_core.components.registry import Registration
+from translate_core.contracts.method import Method
+from translate_core.contracts.role import Role
+from translate_core.recipe.overrides import flatten
+from translate_core.recipe.training import Training
+from translate_core.recipe.weight import Ramp
+
+
+@dataclass(frozen=True)
+class Block:
+    """A validated block: a component and its options.
+
+    options: as the constructor takes them. record: as a recipe has them, `type` first, every default filled in.
+    """
+
+    registration: Registration
+    options: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    def __call__(self, **given: Any) -> Any:
+        """Builds the component."""
+        return self.registration.component(**given, **self.options)
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """How one role is filled. path: the block of the recipe that says so, for messages."""
+
+    role: Role
+    block: Block
+    init: Block | None
+    init_from: str | None
+    path: str
+
+
+@dataclass(frozen=True)
+class LossPlan:
+    """A term of the game and what its generator side is multiplied by."""
+
+    block: Block
+    weight: float | Ramp
+
+
+@dataclass(frozen=True)
+class MetricPlan:
+    """A metric.
+
+    pairs: tensor -> reference, None for each direction's output and truth. default: not asked for by name.
+    """
+
+    block: Block
+    pairs: Mapping[str, str] | None
+    default: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe whose every key is known to be good; nothing has been opened or allocated.
+
+    record: the recipe as resolved, plain data. operation: dotted paths of the keys that may differ when a run goes on.
+    """
+
+    name: str
+    path: Path
+    plugins: LoadedPlugins
+    method: Method
+    data: Block
+    networks: Mapping[str, NetworkPlan]
+    losses: Mapping[str, LossPlan]
+    optimizers: Mapping[str, Block]
+    schedules: Mapping[str, Block]
+    metrics: Mapping[str, MetricPlan]
+    observers: Mapping[str, Block]
+    training: Training
+    record: Mapping[str, Any]
+    operation: frozenset[str]
+
+    def results(self) -> dict[str, Any]:
+        """The result keys, flat: dotted path -> value. Two runs whose results() agree learn the same."""
+        return {
+            path: value
+            for path, value in flatten(self.record).items()
+            if not any(path == key or path.startswith(key + ".") for key in self.operation)
+        }

@@ -1,0 +1,115 @@
+"""Sampling and loading as a pure function of the step."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from translate_core.contracts.dataset import Item, TrainSplit
+from translate_core.runtime.randomness import numpy_generator
+from translate_core.runtime.ranks import Ranks
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which draws make up which step.
+
+    A step takes `batch_size` × `accumulate` × ranks of them; there is no partial one.
+    """
+
+    seed: int
+    batch_size: int
+    accumulate: int
+    ranks: Ranks
+
+    @property
+    def draws_per_step(self) -> int:
+        """Over all ranks and micro-batches."""
+        return self.batch_size * self.accumulate * self.ranks.count
+
+    def epoch(self, length: int) -> int:
+        """Steps in an epoch. length: draws in an epoch."""
+        return length // self.draws_per_step
+
+    def places(self, step: int, steps_in_epoch: int) -> tuple[int, list[list[int]]]:
+        """The epoch of a step, and the places in it that this rank draws, by micro-batch."""
+        epoch, within = divmod(step, steps_in_epoch)
+        first = within * self.draws_per_step
+        stride = self.batch_size * self.ranks.count
+        return epoch, [
+            [first + micro * stride + self.ranks.rank * self.batch_size + i for i in range(self.batch_size)]
+            for micro in range(self.accumulate)
+        ]
+
+
+class _Steps(TorchDataset[list[Item]]):
+    """Indexed by step: the micro-batches of that step."""
+
+    def __init__(self, split: TrainSplit, sampling: Sampling) -> None:
+        self.split = split
+        self.sampling = sampling
+        self.epoch = sampling.epoch(len(split))
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {key: value for key, value in self.__dict__.items() if key != "_order"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def __getitem__(self, step: int) -> list[Item]:
+        epoch, micro_batches = self.sampling.places(step, self.epoch)
+        return [self._collate([self._draw(epoch, place) for place in places]) for places in micro_batches]
+
+    def _draw(self, epoch: int, place: int) -> Item:
+        index = int(self._order(epoch)[place]) if self.split.shuffled else place
+        return self.split.in_epoch(epoch).draw(index, numpy_generator(self.sampling.seed, "image", epoch, place))
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        return numpy_generator(self.sampling.seed, "epoch", epoch).permutation(len(self.split))
+
+    @staticmethod
+    def _collate(items: list[Item]) -> Item:
+        return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+
+
+class _From(Sampler[int]):
+    def __init__(self, start: int, stop: int) -> None:
+        self.steps = range(start, stop)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def load_steps(
+    split: TrainSplit, sampling: Sampling, start: int, stop: int, workers: int, pin_memory: bool
+) -> Iterator[list[Item]]:
+    """The micro-batches of steps `start` … `stop` - 1, prefetched by `workers` processes (0: loaded in this one)."""
+    return iter(
+        DataLoader(
+            _Steps(split, sampling),
+            batch_size=None,
+            sampler=_From(start, stop),
+            num_workers=workers,
+            pin_memory=pin_memory,
+            worker_init_fn=_quiet if workers else None,
+            generator=torch.Generator(),
+        )
+    )
+
+
+def _quiet(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; the training process alone decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
