@@ -29,7 +29,7 @@ import torch
 from translate_core.recipe.overrides import read_recipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import open_data, wire
+from translate_core.training.build import check_shapes, open_data
 from translate_core.training.loader import Sampling
 
 ROOT = Path(__file__).parents[1]
@@ -63,10 +63,10 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
     logged = [(row["step"], row["seconds"]) for row in rows if row["kind"] == "losses"]
     paces = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in itertools.pairwise(logged)]
     results: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["results"]
-    plan = resolve(recipe, read_recipe(recipe, overrides))
+    resolved = resolve(recipe, read_recipe(recipe, overrides))
     return Row(
         recipe.stem,
-        plan.record["method"]["type"],
+        resolved.record["method"]["type"],
         {(item["name"].partition("/")[0], item["direction"]): item["value"] for item in results},
         statistics.median(paces),
         logged[-1][0],
@@ -77,11 +77,11 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
 
 def parameters(recipe: Path, overrides: list[str]) -> int:
     """Of all networks that the recipe trains."""
-    plan = resolve(recipe, read_recipe(recipe, overrides))
-    dataset = open_data(plan)
+    resolved = resolve(recipe, read_recipe(recipe, overrides))
+    dataset = open_data(resolved)
     try:
-        sampling = Sampling(plan.training.seed, plan.training.batch_size, plan.training.accumulate, Ranks())
-        return sum(wire(plan, dataset, sampling).parameters.values())
+        sampling = Sampling(resolved.training.seed, resolved.training.batch_size, resolved.training.accumulate, Ranks())
+        return sum(check_shapes(resolved, dataset, sampling).parameters.values())
     finally:
         dataset.close()
 

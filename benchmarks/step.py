@@ -28,7 +28,7 @@ from translate_core.recipe.resolver import resolve
 from translate_core.runtime import yaml12
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import build, open_data, wire
+from translate_core.training.build import build, check_shapes, open_data
 from translate_core.training.loader import Sampling
 from translate_core.training.trainer import Trainer
 from translate_plugins.discriminators.patchgan import PatchGAN
@@ -129,10 +129,10 @@ def engine(options: argparse.Namespace, device: torch.device, precision: str) ->
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "benchmark.yaml"
         path.write_text(yaml12.dump(recipe), encoding="utf-8")
-        plan = resolve(path, recipe)
-    dataset = open_data(plan)
+        resolved = resolve(path, recipe)
+    dataset = open_data(resolved)
     sampling = Sampling(0, options.batch, 1, Ranks())
-    run = build(plan, dataset, wire(plan, dataset, sampling), device, Ranks())
+    run = build(resolved, dataset, check_shapes(resolved, dataset, sampling), device, Ranks())
     trainer = Trainer(run, Path(), {})
     batch = [{"real_A": images(options), "real_B": images(options)}]
     return lambda: trainer.update(batch)

@@ -154,9 +154,10 @@ def _doc_of_public(name: str) -> str:
     value = getattr(translate_core, name)
     if (inspect.isclass(value) and value.__name__ == name) or inspect.isfunction(value):
         return _doc(value)
-    imports = [node for node in ast.walk(_tree_of(translate_core)) if isinstance(node, ast.ImportFrom)]
+    stub = ast.parse(Path(translate_core.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(stub) if isinstance(node, ast.ImportFrom)]
     module = next(str(node.module) for node in imports if name in [item.name for item in node.names])
-    return _attribute_docs(_tree_of(importlib.import_module(module)).body).get(name, "")
+    return _attribute_docs(_tree_of(importlib.import_module(f"translate_core.{module}")).body).get(name, "")
 
 
 def _tree_of(item: Any) -> Any:

@@ -15,6 +15,7 @@ from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, gen
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
 from .errors import DataError, Fault, RecipeError, UserError
+from .runtime.files import atomic_write, sha256_of, write_text
 from .translating.translator import Translator
 
 __all__ = [
@@ -48,10 +49,13 @@ __all__ = [
     "TrainSplit",
     "Translator",
     "UserError",
+    "atomic_write",
     "discriminator",
     "generator",
     "head",
     "hookimpl",
+    "sha256_of",
     "tensor",
     "tensors",
+    "write_text",
 ]

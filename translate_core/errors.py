@@ -109,19 +109,18 @@ def raised_at(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not _is_foreign(file):
+        if not _is_library(file):
             found = f" ({Path(file).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return found
 
 
-def _is_foreign(file: str) -> bool:
-    """Whether whoever reads of an error there did not write it."""
-    library = file.startswith(_STDLIB) and "-packages" not in file
+def _is_library(file: str) -> bool:
+    """Whether a file belongs to Python, to the engine, or to a library that calls plugins for it."""
     return (
-        library
+        (file.startswith(_STDLIB) and "-packages" not in file)
         or file.startswith("<")
-        or f"{os.sep}torch{os.sep}" in file
+        or any(f"{os.sep}{library}{os.sep}" in file for library in ("torch", "lazy_loader"))
         or Path(__file__).parent in Path(file).parents
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from translate_core import DISCRIMINATORS, GENERATORS, Loss, Method, discriminator, generator, tensor
 from translate_core.contracts.network import Calls, Network, Precision
 from translate_core.runtime.randomness import Draws
-from translate_core.training.phase import Term
+from translate_core.training.phase import WeightedLoss
 
 
 class Game(Method):
@@ -28,7 +28,7 @@ class Game(Method):
         "cam": {"one": "two", "three": "four"},
         "perceptual": {"one": "two"},
     }
-    judges = {"D": ("real_B", "fake_B")}
+    adversarial_pairs = {"D": ("real_B", "fake_B")}
 
     @tensor
     def fake_B(self) -> Tensor:
@@ -85,7 +85,9 @@ def play(
 ) -> dict[str, Tensor]:
     """The parts of one side of a loss that has been prepared, by name."""
     calls = Calls()
-    parts = Term("x", loss, 1.0).compute(side, tensors_of(method or Game(), given, modules or {}, calls, step), calls)
+    parts = WeightedLoss("x", loss, 1.0).compute(
+        side, tensors_of(method or Game(), given, modules or {}, calls, step), calls
+    )
     return {name.removeprefix("x/"): value for name, value in parts.items()}
 
 

@@ -57,7 +57,7 @@ def unconstrained(kind: type[AdversarialLoss], **options: object) -> Adversarial
 @pytest.mark.parametrize("kind", LOSSES)
 def test_values_are_those_of_the_equations(kind: type[AdversarialLoss], several: str | None) -> None:
     modules = networks(several is not None)
-    loss = unconstrained(kind, discriminator_weight=0.7, **({"several": several} if several else {}))
+    loss = unconstrained(kind, discriminator_weight=0.7, **({"reduction": several} if several else {}))
     given = images()
     with torch.no_grad():
         judged = [modules["D"](given["real_B"]), modules["D"](modules["G"](given["real_A"]))]
@@ -112,7 +112,7 @@ class TwoJudges(Game):
     """As in U-GAT-IT: two discriminators on the same images."""
 
     roles = (*Game.roles, discriminator("E", "B"))
-    judges = {"D": ("real_B", "fake_B"), "E": ("real_B", "fake_B")}
+    adversarial_pairs = {"D": ("real_B", "fake_B"), "E": ("real_B", "fake_B")}
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -131,7 +131,7 @@ def test_of_several_discriminators_on_one_fake_none_is_lost(kind: type[Adversari
 
 def test_the_papers_factors_are_the_defaults() -> None:
     assert [kind().discriminator_weight for kind in LOSSES] == [0.5, 0.5, 1, 1]
-    assert [kind().several for kind in LOSSES] == ["mean"] * 4
+    assert [kind().reduction for kind in LOSSES] == ["mean"] * 4
     assert WGANGP().penalty == 10
     assert R1().gamma == 10
 
@@ -164,7 +164,7 @@ def test_the_gradient_penalty_is_that_of_the_paper(several: str | None) -> None:
     """Value, and gradient in the weights of the critic, image by image, in float64."""
     modules = networks(several is not None)
     judge, given = modules["D"], images()
-    loss = WGANGP(penalty=3, discriminator_weight=2, **({"several": several} if several else {}))
+    loss = WGANGP(penalty=3, discriminator_weight=2, **({"reduction": several} if several else {}))
     prepared(loss)
     part = play(loss, DISCRIMINATORS, given, modules, step=4)["D"]
 
@@ -188,7 +188,7 @@ def test_the_gradient_penalty_is_that_of_the_paper(several: str | None) -> None:
 def test_r1_is_that_of_the_paper(several: str | None) -> None:
     modules = networks(several is not None)
     judge, given = modules["D"], images()
-    loss = prepared(R1(gamma=5, **({"several": several} if several else {})))
+    loss = prepared(R1(gamma=5, **({"reduction": several} if several else {})))
     part = play(loss, DISCRIMINATORS, given, modules)["D"]
     expected = torch.stack(
         [
@@ -279,7 +279,7 @@ def test_the_critic_is_penalised_between_what_it_judges() -> None:
 
 
 KINDS = {
-    "lsgan": {"discriminator_weight": 1.0, "several": "sum"},
+    "lsgan": {"discriminator_weight": 1.0, "reduction": "sum"},
     "bce": {"augment": ["color", "translation", "cutout"]},
     "hinge": {"augment": ["cutout"], "pool": {"type": "history", "size": 2}},
     "wgan_gp": {"penalty": 5, "augment": ["translation"]},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from translate_core.components.plugins import load_plugins
 from translate_core.training.channels_last import to_channels_last
-from translate_core.training.size_constraint import Fit, crop
+from translate_core.training.size_constraint import SizeConstraint, crop
 
 GENERATORS: dict[str, dict[str, Any]] = {
     "resnet": {"blocks": 1, "width": 4},
@@ -182,7 +182,7 @@ def test_it_can_be_rehearsed_without_values(kind: str, name: str) -> None:
 @pytest.mark.parametrize(("height", "width"), [(33, 50), (5, 3), (64, 65)])
 def test_any_size_is_translated(name: str, height: int, width: int) -> None:
     network = build("generator", name).eval()
-    fit = Fit.of([network])
+    fit = SizeConstraint.of([network])
     with torch.no_grad():
         padded = fit.pad(images(1, height, width))
         output = network(padded)

@@ -289,7 +289,7 @@ def test_a_panel_is_the_picture_below_its_labels(side: int, zoom: int, monkeypat
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
     labels = {"real_A": "real", "fake_B": "fake", "rec_A": "reconstructed", "idt_A": "identity", "mask": ""}
-    rows = [sample("one.png", (side, side), *labels), sample("two.png", (side, side), *labels, "truth_B")]
+    rows = [sample("one.png", (side, side), *labels), sample("two.png", (side, side), *labels, "target_B")]
     ((direction, image),) = draw_grids(1200, rows)
     grid = np.asarray(image)
     assert direction == "A-B"
@@ -299,7 +299,7 @@ def test_a_panel_is_the_picture_below_its_labels(side: int, zoom: int, monkeypat
         lefts = []
         for label, picture in row.pictures.items():
             ((left, top),) = places(grid, enlarged(picture.permute(1, 2, 0).numpy(), zoom))
-            word = {**labels, "truth_B": "truth"}[label]
+            word = {**labels, "target_B": "target"}[label]
             if word:
                 assert at[word][0] == left
                 assert at[word][1] < at[label][1] < top
@@ -500,7 +500,7 @@ def test_the_terminal_is_left_clean_whatever_happens(
 
 def test_observers_change_nothing(tmp_path: Path) -> None:
     generator = {"type": "resnet", "blocks": 1, "width": 4, "dropout": 0.5}
-    recipe = write(tmp_path, generator=generator, training={**TRAINING, "sample_every": "1 steps", "average": 0.9})
+    recipe = write(tmp_path, generator=generator, training={**TRAINING, "sample_every": "1 steps", "ema": 0.9})
     none = "observers={progress: null, tensorboard: null, samples: null, metrics_log: null}"
     assert train(recipe, tmp_path / "watched") == 0
     assert train(recipe, tmp_path / "alone", "--set", none) == 0

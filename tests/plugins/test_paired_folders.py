@@ -57,8 +57,8 @@ class TestPairs:
     def test_test_images_have_their_twin_as_truth(self, root: Path) -> None:
         data = opened(root)
         assert {domain: len(split) for domain, split in data.test.items()} == {"A": 2, "B": 2}
-        assert values(data.test["A"][1]) == {"real_A": 21, "truth_B": 121}
-        assert values(data.test["B"][0]) == {"real_B": 120, "truth_A": 20}
+        assert values(data.test["A"][1]) == {"real_A": 21, "target_B": 121}
+        assert values(data.test["B"][0]) == {"real_B": 120, "target_A": 20}
         assert data.test["B"].name(1) == "1.png"
         data.close()
 
@@ -141,7 +141,7 @@ class TestCropAndFlip:
         data = opened(pairs, Transform(resize=18, crop=15))
         item = data.test["B"][0]
         np.testing.assert_array_equal(item["real_B"].permute(1, 2, 0), bicubic(noise(2, 20, 30), 15, 15))
-        np.testing.assert_array_equal(item["truth_A"].permute(1, 2, 0), bicubic(noise(1, 20, 30), 15, 15))
+        np.testing.assert_array_equal(item["target_A"].permute(1, 2, 0), bicubic(noise(1, 20, 30), 15, 15))
         data.close()
 
     def test_a_draw_depends_on_its_arguments_alone(self, pairs: Path) -> None:
@@ -282,8 +282,8 @@ class TestPairedTestOfUnpairedFolders:
         data = UnpairedFolders(str(root), AS_IS, paired_test=True)
         data.open()
         assert len(data.train) == 5
-        assert values(data.test["A"][1]) == {"real_A": 21, "truth_B": 121}
-        assert values(data.test["B"][0]) == {"real_B": 120, "truth_A": 20}
+        assert values(data.test["A"][1]) == {"real_A": 21, "target_B": 121}
+        assert values(data.test["B"][0]) == {"real_B": 120, "target_A": 20}
         drawn = {values(data.train.draw(0, np.random.default_rng(seed)))["real_B"] for seed in range(100)}
         assert drawn == {110, 111, 112, 113, 7}
         data.close()

@@ -56,8 +56,8 @@ class TestHalves:
         assert data.size == (24, 32)
         drawn = [values(data.train.draw(index, np.random.default_rng(0))) for index in range(4)]
         assert drawn == [{"real_A": 10 + index + a, "real_B": 10 + index + b} for index in range(4)]
-        assert values(data.test["A"][1]) == {"real_A": 21 + a, "truth_B": 21 + b}
-        assert values(data.test["B"][0]) == {"real_B": 20 + b, "truth_A": 20 + a}
+        assert values(data.test["A"][1]) == {"real_A": 21 + a, "target_B": 21 + b}
+        assert values(data.test["B"][0]) == {"real_B": 20 + b, "target_A": 20 + a}
         assert {domain: len(split) for domain, split in data.test.items()} == {"A": 2, "B": 2}
         assert data.test["B"].name(1) == "1.png"
         assert data.operation_keys == {"root", "download"}
@@ -86,8 +86,8 @@ class TestHalves:
         item = data.train.draw(0, np.random.default_rng(0))
         np.testing.assert_array_equal(item["real_A"].permute(1, 2, 0), np.asarray(noise(1)))
         np.testing.assert_array_equal(item["real_B"][0], np.asarray(noise(2).convert("L")))
-        assert data.test["A"][0]["truth_B"].shape == (1, 24, 32)
-        assert data.test["B"][0]["truth_A"].shape == (3, 24, 32)
+        assert data.test["A"][0]["target_B"].shape == (1, 24, 32)
+        assert data.test["B"][0]["target_A"].shape == (3, 24, 32)
         data.close()
 
     def test_16_bits_and_the_rotation_in_exif_data(self, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ class TestTestFolder:
     def test_that_of_training(self, root: Path) -> None:
         data = opened(root, test="train", transform=Transform(resize=20, crop=16))
         assert len(data.test["A"]) == len(data.train) == 4
-        assert data.test["A"][0]["truth_B"].shape == data.train.draw(0, np.random.default_rng(0))["real_B"].shape
+        assert data.test["A"][0]["target_B"].shape == data.train.draw(0, np.random.default_rng(0))["real_B"].shape
         data.close()
 
     def test_may_be_missing_where_there_is_nothing_else(self, root: Path, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def training_images(dataset: Synthetic) -> tuple[Tensor, Tensor]:
 def pairs(dataset: Synthetic) -> tuple[Tensor, Tensor]:
     """All test scenes as horses, and as zebras."""
     a, b = (list(map(dataset.test[domain].__getitem__, range(len(dataset.test[domain])))) for domain in "AB")
-    horses = [item["real_A"] for item in a] + [item["truth_A"] for item in b]
-    zebras = [item["truth_B"] for item in a] + [item["real_B"] for item in b]
+    horses = [item["real_A"] for item in a] + [item["target_A"] for item in b]
+    zebras = [item["target_B"] for item in a] + [item["real_B"] for item in b]
     return torch.stack(horses), torch.stack(zebras)
 
 
@@ -68,8 +68,8 @@ def test_declares_what_it_draws(dataset: Synthetic) -> None:
         "real_A": (torch.uint8, (3, 64, 64)),
         "real_B": (torch.uint8, (3, 64, 64)),
     }
-    assert set(dataset.test["A"][0]) == {"real_A", "truth_B"}
-    assert set(dataset.test["B"][0]) == {"real_B", "truth_A"}
+    assert set(dataset.test["A"][0]) == {"real_A", "target_B"}
+    assert set(dataset.test["B"][0]) == {"real_B", "target_A"}
 
 
 @pytest.mark.parametrize("size", [16, 20, 128])
@@ -204,8 +204,8 @@ def test_draws_are_a_function_of_index_and_generator(dataset: Synthetic) -> None
     assert not same(first, other)
     first["real_A"].zero_()
     assert same(again, dataset.train.draw(5, np.random.default_rng(0)))
-    dataset.test["A"][0]["truth_B"].zero_()
-    assert int(dataset.test["A"][0]["truth_B"].sum()) > 0
+    dataset.test["A"][0]["target_B"].zero_()
+    assert int(dataset.test["A"][0]["target_B"].sum()) > 0
 
 
 def test_flips_each_image_by_itself_half_the_time(dataset: Synthetic, plain: Synthetic) -> None:

@@ -212,8 +212,8 @@ def test_the_full_model_takes_other_sizes_by_averages() -> None:
         assert attention.shape == (1, 1, height // 4, width // 4)
     features = torch.rand(1, 8, 8, 12).double()
     gamma, beta = network.modulation(features)
-    averages = features.reshape(1, 8, 4, 2, 4, 3).mean(dim=(3, 5))
-    for left, right in zip(network.modulation(averages), (gamma, beta), strict=True):
+    ema = features.reshape(1, 8, 4, 2, 4, 3).mean(dim=(3, 5))
+    for left, right in zip(network.modulation(ema), (gamma, beta), strict=True):
         torch.testing.assert_close(left, right)
 
 

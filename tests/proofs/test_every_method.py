@@ -31,7 +31,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp(Path(request.param).stem)
     recipe = reduced(
         REPOSITORY / "recipes" / request.param, folder,
-        length=f"{STEPS} steps", keep_checkpoints=STEPS, average=0.9, evaluate_every="2 steps",
+        length=f"{STEPS} steps", keep_checkpoints=STEPS, ema=0.9, evaluate_every="2 steps",
     )  # fmt: skip
     assert main([str(recipe), "--out", str(folder / "run"), "--device", "cpu"]) == 0
     return recipe, folder / "run"

@@ -22,7 +22,7 @@ from translate_core.contracts.method import Method
 from translate_core.recipe.overrides import read_recipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import build, open_data, wire
+from translate_core.training.build import build, check_shapes, open_data
 from translate_core.training.loader import Sampling, load_steps
 from translate_core.training.trainer import Trainer
 
@@ -358,7 +358,7 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
     plan = resolve(path, read_recipe(path))
     dataset = open_data(plan)
     sampling = Sampling(0, 2, 1, Ranks())
-    run = build(plan, dataset, wire(plan, dataset, sampling), torch.device("cpu"), Ranks())
+    run = build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())
     own = {network: copy.deepcopy(handle.module) for network, handle in run.networks.items()}
     batches = [step[0] for step in load_steps(dataset.train, sampling, 0, STEPS, 0, False)]
     drawn = record_draws(monkeypatch)

@@ -17,7 +17,7 @@ from translate_core.commands.run import main
 from translate_core.recipe.overrides import read_recipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import build, open_data, wire
+from translate_core.training.build import build, check_shapes, open_data
 from translate_core.training.loader import Sampling, load_steps
 from translate_core.training.trainer import Trainer
 
@@ -128,7 +128,7 @@ def test_first_outputs(name: str, tmp_path: Path) -> None:
     plan = resolve(recipe, read_recipe(recipe))
     dataset = open_data(plan)
     sampling = Sampling(0, plan.training.batch_size, 1, Ranks())
-    run = build(plan, dataset, wire(plan, dataset, sampling), torch.device("cpu"), Ranks())
+    run = build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())
     trainer = Trainer(run, tmp_path, {})
     given = trainer._given(next(load_steps(dataset.train, sampling, 0, 1, 0, False))[0])
     from translate_core.runtime.randomness import Draws

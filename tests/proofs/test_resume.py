@@ -21,7 +21,7 @@ STEPS = 60
 TRAINING = {
     "length": f"{STEPS} steps",
     "workers": 0,
-    "average": 0.9,
+    "ema": 0.9,
     "checkpoint_every": "1 steps",
     "sample_every": "25 steps",
     "evaluate_every": "20 steps",
@@ -81,7 +81,7 @@ def unbroken(recipe: Path) -> dict[str, Any]:
     subprocess.run(command(recipe, out, 0), check=True, capture_output=True, timeout=120)
     state = final_state(out)
     assert int(state["losses/adversarial"]["pools.D_A._extra_state"]["images"].shape[0]) == 3, "the pools never filled"
-    assert any(name.startswith("averages/") for name in state)
+    assert any(name.startswith("ema/") for name in state)
     return state
 
 

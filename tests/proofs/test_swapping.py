@@ -12,7 +12,7 @@ from translate_core.commands.run import main
 from translate_core.recipe.overrides import read_recipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import Run, build, open_data, wire
+from translate_core.training.build import Run, build, check_shapes, open_data
 from translate_core.training.loader import Sampling, load_steps
 from translate_core.training.trainer import Trainer
 
@@ -62,7 +62,7 @@ def built(recipe: Path, *overrides: str) -> Run:
     dataset = open_data(plan)
     training = plan.training
     sampling = Sampling(training.seed, training.batch_size, training.accumulate, Ranks())
-    return build(plan, dataset, wire(plan, dataset, sampling), torch.device("cpu"), Ranks())
+    return build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())
 
 
 def first_batch(run: Run) -> list[dict[str, torch.Tensor]]:

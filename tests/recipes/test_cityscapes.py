@@ -45,5 +45,5 @@ def test_the_folders_are_prepared(tmp_path: Path) -> None:
     assert len(data.train) == 2
     assert int(data.train.draw(1, np.random.default_rng(0))["real_A"][0, 0, 0]) == 1
     assert data.test["A"].name(0) == "lindau_000000_000019.png"
-    assert int(data.test["A"][0]["truth_B"][0, 0, 0]) == 100
+    assert int(data.test["A"][0]["target_B"][0, 0, 0]) == 100
     data.close()

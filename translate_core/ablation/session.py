@@ -18,12 +18,12 @@ from translate_core.contracts.dataset import Dataset
 from translate_core.errors import Fault, FaultsError, RecipeError, UserError
 from translate_core.experiment.session import checked, opened, train
 from translate_core.recipe.overrides import parse_override
-from translate_core.recipe.resolved import Plan
+from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime import yaml12
 from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, stdout, tell, user_fault, warn
 from translate_core.runtime.device import choose_device
-from translate_core.runtime.files import write_whole
+from translate_core.runtime.files import write_text
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage.run_folder import RunFolder, check_same_run, default_folder, make_record, overrides_of
@@ -106,10 +106,10 @@ def run_ablation(
     device = choose_device(device_name)
     ranks = join(device)
     validation = _Validation(ablation, device, ranks)
-    plans = validation.resolve()
-    operation = next(iter(plans.values())).operation if plans else frozenset[str]()
+    resolved_all = validation.resolve()
+    operation = next(iter(resolved_all.values())).operation if resolved_all else frozenset[str]()
     folder = out or default_folder(path, overrides_of([parse_override(text) for text in overrides]), operation)
-    trials = validation.build(plans, folder, fresh=fresh)
+    trials = validation.build(resolved_all, folder, fresh=fresh)
     if dry_run:
         _print_trials(ablation, trials)
         return OK
@@ -131,25 +131,25 @@ class _Validation:
         self.conflicts: list[str] = []
         self.unmeasured: list[str] = []
 
-    def resolve(self) -> dict[str, Plan]:
-        """The plans, by name, of the variants that are valid as recipes."""
-        plans: dict[str, Plan] = {}
+    def resolve(self) -> dict[str, ResolvedRecipe]:
+        """The resolved_all, by name, of the variants that are valid as recipes."""
+        resolved_all: dict[str, ResolvedRecipe] = {}
         for variant in self.ablation.variants:
             with self._collecting([variant]):
-                plans[variant.name] = resolve(self.ablation.base, variant.recipe)
-        return plans
+                resolved_all[variant.name] = resolve(self.ablation.base, variant.recipe)
+        return resolved_all
 
-    def build(self, plans: Mapping[str, Plan], folder: Path, *, fresh: bool) -> list[Trial]:
+    def build(self, resolved_all: Mapping[str, ResolvedRecipe], folder: Path, *, fresh: bool) -> list[Trial]:
         """The trials, in the order of the variants, each of which is built once, on its data.
 
         Raises RecipeError with the faults of all variants, UserError for a folder that holds other runs.
         """
         trials: dict[str, list[Trial]] = {}
-        for group in _by_data(self.ablation, plans):
-            with self._collecting(group), opened(plans[group[0].name], self.ranks) as dataset:
+        for group in _by_data(self.ablation, resolved_all):
+            with self._collecting(group), opened(resolved_all[group[0].name], self.ranks) as dataset:
                 for variant in group:
                     with self._collecting([variant]):
-                        trials[variant.name] = self._trials(variant, plans[variant.name], dataset, folder)
+                        trials[variant.name] = self._trials(variant, resolved_all[variant.name], dataset, folder)
                         if not fresh:
                             self._compare(trials[variant.name], dataset)
         if self.faults:
@@ -164,16 +164,16 @@ class _Validation:
             )
         return [trial for variant in self.ablation.variants for trial in trials[variant.name]]
 
-    def _trials(self, variant: Variant, plan: Plan, dataset: Dataset, folder: Path) -> list[Trial]:
-        wiring = checked(plan, dataset, self.ranks)
-        run = build(plan, dataset, wiring, self.device, self.ranks)
-        directions = plan.method.directions.items()
-        if not any(wiring.compared[name] and direction.source in dataset.test for name, direction in directions):
+    def _trials(self, variant: Variant, resolved: ResolvedRecipe, dataset: Dataset, folder: Path) -> list[Trial]:
+        shapes = checked(resolved, dataset, self.ranks)
+        run = build(resolved, dataset, shapes, self.device, self.ranks)
+        directions = resolved.method.directions.items()
+        if not any(shapes.compared[name] and direction.source in dataset.test for name, direction in directions):
             self.unmeasured.append(variant.name)
-        parameters = sum(wiring.parameters.values())
+        parameters = sum(shapes.parameters.values())
         return [
             Trial(variant, seed, RunFolder(folder / variant.name / f"seed={seed}"), run.length, parameters)
-            for seed in self.ablation.seeds or (plan.training.seed,)
+            for seed in self.ablation.seeds or (resolved.training.seed,)
         ]
 
     def _compare(self, trials: Sequence[Trial], dataset: Dataset) -> None:
@@ -205,16 +205,16 @@ class _Validation:
         return told
 
 
-def _by_data(ablation: Ablation, plans: Mapping[str, Plan]) -> list[list[Variant]]:
-    """The variants with a plan, those together that have the same data, which is then opened once."""
+def _by_data(ablation: Ablation, resolved_all: Mapping[str, ResolvedRecipe]) -> list[list[Variant]]:
+    """The variants with a resolved, those together that have the same data, which is then opened once."""
     groups: dict[str, list[Variant]] = {}
     for variant in ablation.variants:
-        if variant.name in plans:
-            groups.setdefault(json.dumps(plans[variant.name].data.record, sort_keys=True), []).append(variant)
+        if variant.name in resolved_all:
+            groups.setdefault(json.dumps(resolved_all[variant.name].data.record, sort_keys=True), []).append(variant)
     return list(groups.values())
 
 
-def _plan_of(ablation: Ablation, trial: Trial) -> Plan:
+def _plan_of(ablation: Ablation, trial: Trial) -> ResolvedRecipe:
     recipe = copy.deepcopy(dict(trial.variant.recipe))
     recipe["training"]["seed"] = trial.seed
     return resolve(ablation.base, recipe)
@@ -289,8 +289,8 @@ class _Session:
             trial.error_file.unlink(missing_ok=True)
         try:
             # Resolved only now: a plugin file that changed since is then recorded as it is used.
-            plan = _plan_of(self.ablation, trial)
-            outcome = train(plan, trial.folder, self.device_name, fresh=False, command=self.command, stop=stop)
+            resolved = _plan_of(self.ablation, trial)
+            outcome = train(resolved, trial.folder, self.device_name, fresh=False, command=self.command, stop=stop)
             if outcome.finished and not trial.finished:
                 raise UserError(f"{trial.folder.path} has lost its final results; remove it to train this run again")
         except Exception as error:
@@ -341,5 +341,5 @@ class _Session:
 
     def _write_tables(self) -> None:
         if self.ranks.first:
-            write_whole(self.folder / TABLE, self._markdown())
-            write_whole(self.folder / TABLE_CSV, csv_text(self._rows()))
+            write_text(self.folder / TABLE, self._markdown())
+            write_text(self.folder / TABLE_CSV, csv_text(self._rows()))

@@ -17,7 +17,7 @@ from translate_core.conformance.report import report
 from translate_core.conformance.target import registered_by, settings_of
 from translate_core.recipe.json_schema import recipe_schema
 from translate_core.runtime.console import OK, guarded, tell
-from translate_core.runtime.files import write_whole
+from translate_core.runtime.files import write_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,7 +97,7 @@ def _schema(options: argparse.Namespace) -> int:
         print(text)
         return OK
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(options.out, text + "\n")
+    write_text(options.out, text + "\n")
     tell(f"wrote {options.out}. An editor with the YAML language server uses it for a recipe that begins with the line")
     tell(f"  # yaml-language-server: $schema={options.out}")
     tell("where the path is seen from the recipe, or absolute. Write it again after installing or changing plugins")

@@ -60,14 +60,14 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
             options.recipe, options.overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
             fresh=options.fresh, command=command,
         )  # fmt: skip
-    plan = resolve(options.recipe, read_recipe(options.recipe, options.overrides))
+    resolved = resolve(options.recipe, read_recipe(options.recipe, options.overrides))
     if options.dry_run:
-        dry_run(plan, options.device)
+        dry_run(resolved, options.device)
         return OK
     overrides = overrides_of([parse_override(text) for text in options.overrides])
-    folder = RunFolder(options.out or default_folder(options.recipe, overrides, plan.operation))
+    folder = RunFolder(options.out or default_folder(options.recipe, overrides, resolved.operation))
     with StopSignal() as stop:
-        outcome = train(plan, folder, options.device, fresh=options.fresh, command=command, stop=stop)
+        outcome = train(resolved, folder, options.device, fresh=options.fresh, command=command, stop=stop)
     return OK if outcome.finished else INTERRUPTED
 
 

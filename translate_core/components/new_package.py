@@ -97,7 +97,7 @@ def _installed_as(distribution: str, package: str) -> str:
 
 
 def _root() -> Traversable:
-    return files("translate_core") / "templates" / "plugin"
+    return files("translate_core.components") / "templates" / "plugin"
 
 
 def _templates(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:

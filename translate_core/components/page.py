@@ -122,7 +122,7 @@ def _tables(method: type[Method], width: int) -> Iterator[str]:
     yield from _section("tensors")
     yield from _entry(", ".join(method.tensor_names()), "", "", width)
     yield from _table("pairs", {topic: dict(pairs) for topic, pairs in method.pairs.items()})
-    yield from _table("judges", {name: list(pair) for name, pair in method.judges.items()})
+    yield from _table("adversarial_pairs", {name: list(pair) for name, pair in method.adversarial_pairs.items()})
     for name, words in (("directions", method.directions), ("order of updates", method.order)):
         if words:
             yield from _section(name)

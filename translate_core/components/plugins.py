@@ -18,7 +18,7 @@ from translate_core.components.registry import Owner, RegistrationError, Registr
 from translate_core.contracts import hook as hookspecs
 from translate_core.contracts.hook import CONTRACT, contract_of
 from translate_core.errors import Fault, UserError, no_file, raised_at
-from translate_core.runtime.files import hash_of
+from translate_core.runtime.files import sha256_of
 
 
 class PluginError(UserError):
@@ -83,7 +83,7 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
             raise PluginError(f"two plugin files are called {path.name}; a run keeps copies of both: rename one")
         if path in loaded.files.values():
             raise PluginError(_loaded_already(entry))
-        owner = Owner(entry, hash_of(path)[:12])
+        owner = Owner(entry, sha256_of(path)[:12])
         plugin = _import_file(path, owner)
         loaded.files[entry] = path
     else:
@@ -147,7 +147,7 @@ def _asks_the_engine(error: BaseException) -> bool:
         asked = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
     else:
         asked = (error.name or "") if isinstance(error, ImportError) else ""
-    return asked.partition(".")[0] == __package__
+    return asked.partition(".")[0] == "translate_core"
 
 
 def _installation() -> str:

@@ -200,12 +200,12 @@ def _check_method(what: str, method: type[Method]) -> None:
     if set(method.order) != {role.side for role in roles.values()}:
         raise RegistrationError(f"{what}: its `order` must name each side of its `roles` once, and no other")
     tensors = [name for pairs in method.pairs.values() for pair in pairs.items() for name in pair]
-    tensors += [name for judged in method.judges.values() for name in judged]
+    tensors += [name for judged in method.adversarial_pairs.values() for name in judged]
     for item in method.directions.values():
         tensors += [item.given, item.output, *item.show, *item.always]
         tensors += [name for choice in item.choices for name in (choice.drawn, choice.taken)]
     for word, used, known in (
-        ("network", list(method.judges), list(roles)),
+        ("network", list(method.adversarial_pairs), list(roles)),
         ("tensor", tensors, method.tensor_names()),
     ):
         for name in used:

@@ -160,7 +160,7 @@ def can_be_pickled(subject: DatasetSubject) -> None:
 
 @promise(
     "shows test images by the name of their domain",
-    "samples and metrics translate `real_<domain>`, and compare with `truth_<domain>` where there is one",
+    "samples and metrics translate `real_<domain>`, and compare with `target_<domain>` where there is one",
     applies=lambda subject: bool(subject.opened.test),
 )
 def shows_test_images(subject: DatasetSubject) -> None:

@@ -76,14 +76,14 @@ def computes_tensors(subject: MethodSubject) -> None:
 
 @promise(
     "gives its discriminators what they can judge",
-    "adversarial losses show each network in `judges` the two tensors that stand there",
-    applies=lambda subject: bool(subject.block.registration.component.judges),
+    "adversarial losses show each network in `adversarial_pairs` the two tensors that stand there",
+    applies=lambda subject: bool(subject.block.registration.component.adversarial_pairs),
 )
 def judges(subject: MethodSubject) -> None:
     """Each real and each fake."""
     stage = subject.stage()
     batch = stage.batch(truths=True)
-    for name, pair in subject.casting.method.judges.items():
+    for name, pair in subject.casting.method.adversarial_pairs.items():
         for tensor in pair:
             given = _ask(batch, tensor, f"tensor '{tensor}'")
             try:
@@ -103,7 +103,7 @@ def uses_networks(subject: MethodSubject) -> None:
     batch = stage.batch(truths=True)
     for name in subject.casting.method.tensor_names():
         _ask(batch, name, f"tensor '{name}'")
-    idle = set(stage.modules) - stage.calls.reached - set(subject.casting.method.judges)
+    idle = set(stage.modules) - stage.calls.reached - set(subject.casting.method.adversarial_pairs)
     if idle:
         raise Broken(f"no tensor comes of {named(sorted(idle))}, which judges nothing either")
 

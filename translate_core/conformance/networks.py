@@ -35,7 +35,7 @@ from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import seeded
 from translate_core.training.channels_last import to_channels_last
 from translate_core.training.shape_check import why_it_failed
-from translate_core.training.size_constraint import Fit, crop
+from translate_core.training.size_constraint import SizeConstraint, crop
 
 Call = tuple[str, tuple[Any, ...]]
 """A method of a network, empty for the network itself, and what it is called with."""
@@ -76,9 +76,9 @@ class NetworkSubject:
         return self.build("meta")
 
     @cached_property
-    def fit(self) -> Fit:
+    def fit(self) -> SizeConstraint:
         """The sides that it takes, as it declares them."""
-        return Fit.of([self.meta])
+        return SizeConstraint.of([self.meta])
 
     @cached_property
     def castings(self) -> list[Casting]:
@@ -527,7 +527,7 @@ def comes_back(subject: NetworkSubject) -> None:
 
 @promise(
     "can be copied",
-    "`training.average` keeps a copy of each generator, made with copy.deepcopy",
+    "`training.ema` keeps a copy of each generator, made with copy.deepcopy",
     applies=lambda subject: subject.kind != "discriminator",
 )
 def can_be_copied(subject: NetworkSubject) -> None:

@@ -45,7 +45,7 @@ def _tell(observer: Observer, folder: Path, start: int, stop: int) -> dict[str, 
         shown.update(losses=losses, rates=rates)
         observer.on_losses(step, losses, rates)
         if step % 2 == 0:
-            pictures = {"real_A": _picture(1), "fake_B": _picture(2), "truth_B": _picture(3)}
+            pictures = {"real_A": _picture(1), "fake_B": _picture(2), "target_B": _picture(3)}
             samples = [Sample("A-B", "one", pictures), Sample("A-B", "two", {"real_A": _picture(4)})]
             results = [Result("tried/fake_B", 0.5, "A-B", True, "all 2 test images", "as it is computed")]
             shown.update(samples=samples, results=results)

@@ -15,7 +15,7 @@ from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import DISCRIMINATORS, Role
 from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import Draws
-from translate_core.training.size_constraint import Fit
+from translate_core.training.size_constraint import SizeConstraint
 
 CHANNELS = 3
 _SIDES = (SIDE, 96, 128, 256, 512)
@@ -93,7 +93,7 @@ class Stage:
     def given(self, seed: int = 0, *, truths: bool = False) -> dict[str, Tensor]:
         """What the data supplies: images of two examples. truths: with their true counterparts, as test images may."""
         side = self.casting.side
-        counterparts = [f"truth_{domain}" for domain in channels_of(self.casting.method)] if truths else []
+        counterparts = [f"target_{domain}" for domain in channels_of(self.casting.method)] if truths else []
         images = {
             name: image(CHANNELS, side, side, seed=seed + place).to(self.precision.dtype)
             for place, name in enumerate([*self.casting.method.given, *counterparts])
@@ -119,7 +119,7 @@ def smallest_side(network: nn.Module, channels: int) -> int:
     What it declares counts first. A discriminator is only ever given images of the size that is trained on, so it need
     not declare any.
     """
-    fit = Fit.of([network])
+    fit = SizeConstraint.of([network])
     for side in _SIDES:
         fitting = -(-max(side, fit.smallest) // fit.multiple) * fit.multiple
         try:
@@ -149,7 +149,7 @@ def cast(kit: Kit, block: Block, subject: tuple[Block, Build] | None = None) -> 
             what = f"a {role.kind}{' with ' if wanted else ''}{', '.join(wanted)}"
             raise NotTried(f"method {name} needs {what}, and none that is registered is one")
         roles[role.name], modules[role.name] = found
-    fit = Fit.of(modules.values())
+    fit = SizeConstraint.of(modules.values())
     sides = [
         smallest_side(modules[role.name], CHANNELS * len(role.inputs))
         for role in method.roles

@@ -55,7 +55,7 @@ class TestSplit(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Item:
-        """One image as `real_<domain>`; where its true translation is known, that as `truth_<other domain>`."""
+        """One image as `real_<domain>`; where its true translation is known, that as `target_<other domain>`."""
 
     @abstractmethod
     def name(self, index: int) -> str:

@@ -46,6 +46,6 @@ class Direction:
         object.__setattr__(self, "output", self.output or f"fake_{self.target}")
 
     @property
-    def truth(self) -> str:
+    def target_tensor(self) -> str:
         """The tensor that holds the true translation, where a dataset has it."""
-        return f"truth_{self.target}"
+        return f"target_{self.target}"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from translate_core.contracts.method import Method
 
 Tensors = Method
-"""One batch in flight, as a loss sees it: `tensors["rec_A"]`, `tensors.network("D_A")`, `tensors.judges`."""
+"""One batch in flight, as a loss sees it: `tensors["rec_A"]`, `tensors.network("D_A")`, `tensors.adversarial_pairs`."""
 
 
 class Loss(nn.Module):

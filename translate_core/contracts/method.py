@@ -18,7 +18,7 @@ from translate_core.runtime.randomness import Draws
 
 
 class Method:
-    """Base of every method. A method object is a plan; `tensors` makes of it one batch in flight.
+    """Base of every method. A method object is a resolved; `tensors` makes of it one batch in flight.
 
     Subclasses set the class attributes, define tensors with `@tensor`, and may take options in their constructor.
     Networks and given tensors are attributes of a batch: `self.G_AB(self.real_A)`.
@@ -27,7 +27,7 @@ class Method:
     order: the sides in the order in which they are updated.
     given: what the data supplies.
     pairs: by topic, which tensor is compared with which; losses of that topic use it by default.
-    judges: by discriminator, the real and the fake tensor that it tells apart.
+    adversarial_pairs: by discriminator, the real and the fake tensor that it tells apart.
     directions: the translations that a trained run offers, by the name that a user types.
     fresh_tensors: whether each phase computes its tensors anew, rather than sharing them.
     """
@@ -36,7 +36,7 @@ class Method:
     order: ClassVar[tuple[str, ...]] = (GENERATORS, DISCRIMINATORS)
     given: ClassVar[tuple[str, ...]] = ("real_A", "real_B")
     pairs: ClassVar[Mapping[str, Mapping[str, str]]] = {}
-    judges: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    adversarial_pairs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     directions: ClassVar[Mapping[str, Direction]] = {}
     fresh_tensors: ClassVar[bool] = False
 
@@ -162,7 +162,7 @@ class Method:
 
     def _no_tensor(self, name: str) -> UserError:
         names = self.tensor_names()
-        if name in names or name.startswith("truth_"):
+        if name in names or name.startswith("target_"):
             return MissingTensorError(f"tensor '{name}' was not given")
         return UnknownTensorError(
             f"the method has no tensor '{name}'{did_you_mean(name, names)} It has: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""One session of a run: from a plan to trained weights in a folder."""
+"""One session of a run: from a resolved to trained weights in a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.observer import Result
 from translate_core.errors import UserError
-from translate_core.recipe.resolved import Plan
+from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.console import stdout, tell, warn
 from translate_core.runtime.device import choose_device
@@ -22,9 +22,9 @@ from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage.checkpoints import Checkpoint
 from translate_core.storage.run_folder import RECIPE, RECORD, RunFolder, check_same_run, make_record
-from translate_core.training.build import Run, build, open_data, wire
+from translate_core.training.build import Run, build, check_shapes, open_data
 from translate_core.training.loader import Sampling
-from translate_core.training.shape_check import Wiring
+from translate_core.training.shape_check import ShapeCheck
 from translate_core.training.trainer import Trainer
 
 
@@ -41,11 +41,11 @@ class Outcome:
 
 
 @contextmanager
-def opened(plan: Plan, ranks: Ranks) -> Iterator[Dataset]:
-    """The data of a plan, opened; closed again afterwards."""
+def opened(resolved: ResolvedRecipe, ranks: Ranks) -> Iterator[Dataset]:
+    """The data of a resolved, opened; closed again afterwards."""
     if not ranks.first:
         ranks.barrier()  # the first process downloads and unpacks
-    dataset = open_data(plan)
+    dataset = open_data(resolved)
     if ranks.first:
         ranks.barrier()
     try:
@@ -54,32 +54,32 @@ def opened(plan: Plan, ranks: Ranks) -> Iterator[Dataset]:
         dataset.close()
 
 
-def checked(plan: Plan, dataset: Dataset, ranks: Ranks) -> Wiring:
-    """The wiring of a plan on its data. Raises RecipeError with every fault."""
-    training = plan.training
-    return wire(plan, dataset, Sampling(training.seed, training.batch_size, training.accumulate, ranks))
+def checked(resolved: ResolvedRecipe, dataset: Dataset, ranks: Ranks) -> ShapeCheck:
+    """The shapes of a resolved on its data. Raises RecipeError with every fault."""
+    training = resolved.training
+    return check_shapes(resolved, dataset, Sampling(training.seed, training.batch_size, training.accumulate, ranks))
 
 
 @contextmanager
-def prepared(plan: Plan, device_name: str) -> Iterator[tuple[Dataset, Wiring, torch.device, Ranks]]:
-    """The data opened and the wiring checked; the data closed again afterwards."""
+def prepared(resolved: ResolvedRecipe, device_name: str) -> Iterator[tuple[Dataset, ShapeCheck, torch.device, Ranks]]:
+    """The data opened and the shapes checked; the data closed again afterwards."""
     device = choose_device(device_name)
     ranks = join(device)
-    with opened(plan, ranks) as dataset:
-        yield dataset, checked(plan, dataset, ranks), device, ranks
+    with opened(resolved, ranks) as dataset:
+        yield dataset, checked(resolved, dataset, ranks), device, ranks
 
 
-def dry_run(plan: Plan, device_name: str) -> None:
+def dry_run(resolved: ResolvedRecipe, device_name: str) -> None:
     """Validates, builds, prints the resolved recipe and the networks; trains nothing and writes nothing."""
-    with prepared(plan, device_name) as (dataset, wiring, device, ranks):
-        run = build(plan, dataset, wiring, device, ranks)
-        stdout.print(yaml12.dump(dict(plan.record)), markup=False, end="")
-        table = Table(title=f"{plan.name} on {device}")
+    with prepared(resolved, device_name) as (dataset, shapes, device, ranks):
+        run = build(resolved, dataset, shapes, device, ranks)
+        stdout.print(yaml12.dump(dict(resolved.record)), markup=False, end="")
+        table = Table(title=f"{resolved.name} on {device}")
         for column in ("network", "component", "trained by", "parameters"):
             table.add_column(column, justify="right" if column == "parameters" else "left")
-        for name, item in wiring.networks.items():
-            table.add_row(name, item.block.registration.name, item.role.side, f"{wiring.parameters[name]:,}")
-        left_out = [name for name in plan.networks if name not in wiring.networks]
+        for name, item in shapes.networks.items():
+            table.add_row(name, item.block.registration.name, item.role.side, f"{shapes.parameters[name]:,}")
+        left_out = [name for name in resolved.networks if name not in shapes.networks]
         stdout.print(table)
         stdout.print(
             f"{run.length} steps, {run.epoch} in an epoch; "
@@ -87,16 +87,18 @@ def dry_run(plan: Plan, device_name: str) -> None:
         )
 
 
-def train(plan: Plan, folder: RunFolder, device_name: str, *, fresh: bool, command: str, stop: StopSignal) -> Outcome:
+def train(
+    resolved: ResolvedRecipe, folder: RunFolder, device_name: str, *, fresh: bool, command: str, stop: StopSignal
+) -> Outcome:
     """Trains a run, or goes on with the one in the folder. command: how the user goes on, for messages."""
-    with prepared(plan, device_name) as (dataset, wiring, device, ranks):
+    with prepared(resolved, device_name) as (dataset, shapes, device, ranks):
         if ranks.first:
             _make_way(folder, fresh)
         ranks.barrier()
         with folder.locked() if ranks.first else _nothing():
-            record = make_record(plan, dataset, ranks.count)
-            checkpoint = _enter(folder, record, plan, ranks)
-            run = build(plan, dataset, wiring, device, ranks, load=checkpoint is None)
+            record = make_record(resolved, dataset, ranks.count)
+            checkpoint = _enter(folder, record, resolved, ranks)
+            run = build(resolved, dataset, shapes, device, ranks, load=checkpoint is None)
             if checkpoint is not None and checkpoint.step >= run.length:
                 tell(
                     f"the run in {folder.path} is finished ({checkpoint.step} steps); "
@@ -130,7 +132,7 @@ def _make_way(folder: RunFolder, fresh: bool) -> None:
             )
 
 
-def _enter(folder: RunFolder, record: dict[str, object], plan: Plan, ranks: Ranks) -> Checkpoint | None:
+def _enter(folder: RunFolder, record: dict[str, object], resolved: ResolvedRecipe, ranks: Ranks) -> Checkpoint | None:
     """The checkpoint to go on from; the folder begun where there is none."""
     if folder.exists():
         check_same_run(folder.path, folder.record(), record, warn)
@@ -140,7 +142,7 @@ def _enter(folder: RunFolder, record: dict[str, object], plan: Plan, ranks: Rank
     ranks.barrier()
     if ranks.first:
         # Written again when a run goes on: a longer length, other intervals.
-        folder.begin(record, plan)
+        folder.begin(record, resolved)
     ranks.barrier()
     return checkpoint
 
@@ -157,14 +159,14 @@ def _train(
     command: str,
     stop: StopSignal,
 ) -> Outcome:
-    observers = [block() for block in run.plan.observers.values()] if run.ranks.first else []
+    observers = [block() for block in run.recipe.observers.values()] if run.ranks.first else []
     trainer = Trainer(run, folder.path, record, observers)
     if checkpoint is not None:
         trainer.restore(checkpoint)
         if run.ranks.first:
             tell(f"going on with {folder.path} after step {checkpoint.step} of {run.length}")
     elif run.ranks.first:
-        tell(f"training {run.plan.name} on {run.device}: {run.length} steps, run folder {folder.path}")
+        tell(f"training {run.recipe.name} on {run.device}: {run.length} steps, run folder {folder.path}")
     finished = trainer.train(stop)
     if run.ranks.first and not finished:
         tell(

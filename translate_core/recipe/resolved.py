@@ -1,4 +1,4 @@
-"""What a recipe says, as data: the training block, validated blocks, the plan; files and overrides read."""
+"""What a recipe says, as data: the training block, validated blocks, the resolved; files and overrides read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
+class ResolvedNetwork:
     """How one role is filled. path: the block of the recipe that says so, for messages."""
 
     role: Role
@@ -44,7 +44,7 @@ class NetworkPlan:
 
 
 @dataclass(frozen=True)
-class LossPlan:
+class ResolvedLoss:
     """A term of the game and what its generator side is multiplied by."""
 
     block: Block
@@ -52,7 +52,7 @@ class LossPlan:
 
 
 @dataclass(frozen=True)
-class MetricPlan:
+class ResolvedMetric:
     """A metric.
 
     pairs: tensor -> reference, None for each direction's output and truth. default: not asked for by name.
@@ -64,7 +64,7 @@ class MetricPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ResolvedRecipe:
     """A recipe whose every key is known to be good; nothing has been opened or allocated.
 
     record: the recipe as resolved, plain data. operation: dotted paths of the keys that may differ when a run goes on.
@@ -75,11 +75,11 @@ class Plan:
     plugins: LoadedPlugins
     method: Method
     data: Block
-    networks: Mapping[str, NetworkPlan]
-    losses: Mapping[str, LossPlan]
+    networks: Mapping[str, ResolvedNetwork]
+    losses: Mapping[str, ResolvedLoss]
     optimizers: Mapping[str, Block]
     schedules: Mapping[str, Block]
-    metrics: Mapping[str, MetricPlan]
+    metrics: Mapping[str, ResolvedMetric]
     observers: Mapping[str, Block]
     training: Training
     record: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""A recipe's data in, a plan with every block validated out, or all faults at once."""
+"""A recipe's data in, a resolved with every block validated out, or all faults at once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role, sides
 from translate_core.errors import Fault, FaultsError, RecipeError, did_you_mean, explain, in_order, nearest
-from translate_core.recipe.resolved import Block, LossPlan, MetricPlan, NetworkPlan, Plan
+from translate_core.recipe.resolved import Block, ResolvedLoss, ResolvedMetric, ResolvedNetwork, ResolvedRecipe
 from translate_core.recipe.training import Training
 from translate_core.recipe.weight import Ramp, Weight
 
 
-def resolve(path: Path, data: Mapping[str, Any]) -> Plan:
+def resolve(path: Path, data: Mapping[str, Any]) -> ResolvedRecipe:
     """Loads the plugins of a recipe and validates every block of it.
 
     Raises RecipeError with every fault.
     """
-    return _Resolver(path, data).plan()
+    return _Resolver(path, data).resolved()
 
 
 class _Resolver:
@@ -45,7 +45,7 @@ class _Resolver:
     def fault(self, path: str, message: str) -> None:
         self.faults.append(Fault(path, message))
 
-    def plan(self) -> Plan:
+    def resolved(self) -> ResolvedRecipe:
         plugins = self._plugins()
         self.registry = plugins.registry
         method_block = self._top_block("method", "method")
@@ -69,7 +69,7 @@ class _Resolver:
         assert training is not None
         dataset = data.registration.component
         self.operation |= {f"data.{key}" for key in dataset.operation_keys}  # type: ignore[attr-defined]
-        return Plan(
+        return ResolvedRecipe(
             self.path.stem, self.path, plugins, method, data, networks, losses, optimizers, schedules, metrics,
             observers, training, self._ordered_record(), frozenset(self.operation),
         )  # fmt: skip
@@ -119,7 +119,7 @@ class _Resolver:
     def _choices(self, kind: str) -> str:
         return f"There are: {', '.join(self.registry.names(kind)) or 'none'}"
 
-    def _networks(self, method: Method) -> dict[str, NetworkPlan]:
+    def _networks(self, method: Method) -> dict[str, ResolvedNetwork]:
         overrides = self._mapping_of_blocks("networks")
         names = [role.name for role in method.roles]
         for name in overrides:
@@ -131,7 +131,7 @@ class _Resolver:
         by_kind = {
             kind: self._kind_block(kind, overrides) for kind in dict.fromkeys(role.kind for role in method.roles)
         }
-        plans = {}
+        resolved_all = {}
         for role in method.roles:
             base, override = by_kind[role.kind], overrides.get(role.name)
             if override is None and base is None:
@@ -140,10 +140,10 @@ class _Resolver:
                         f"networks.{role.name}", f"is missing: without a block `{role.kind}`, each needs its own"
                     )
                 continue
-            plan = self._network(role, base, override)
-            if plan is not None:
-                plans[role.name] = plan
-        return plans
+            resolved = self._network(role, base, override)
+            if resolved is not None:
+                resolved_all[role.name] = resolved
+        return resolved_all
 
     def _kind_block(self, kind: str, overrides: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """The block that all roles of a kind share; a recipe may instead describe each under `networks`."""
@@ -158,7 +158,7 @@ class _Resolver:
 
     def _network(
         self, role: Role, base: Mapping[str, Any] | None, override: Mapping[str, Any] | None
-    ) -> NetworkPlan | None:
+    ) -> ResolvedNetwork | None:
         if override is None:
             assert base is not None
             value, path = base, role.kind
@@ -193,7 +193,7 @@ class _Resolver:
             if base is not None and role.kind not in self.record and role.kind in self.data:
                 self._record_kind_block(role.kind, base)
             self.record.setdefault("networks", {})[role.name] = record
-        return NetworkPlan(role, block, init, init_from, path)
+        return ResolvedNetwork(role, block, init, init_from, path)
 
     def _record_kind_block(self, kind: str, base: Mapping[str, Any]) -> None:
         """Keeps a kind's block in the record where every role of it is overridden so far."""
@@ -207,8 +207,8 @@ class _Resolver:
         default = self.registry.default("init")
         return self._block("init", {"type": default.name}, f"{path}.init") if default is not None else None
 
-    def _losses(self) -> dict[str, LossPlan]:
-        plans = {}
+    def _losses(self) -> dict[str, ResolvedLoss]:
+        resolved_all = {}
         record = {}
         before = len(self.faults)
         if not self.data.get("losses"):
@@ -231,11 +231,11 @@ class _Resolver:
                 )
             record[name] = {"type": block.record["type"], "weight": _written(weight), **block.record}
             if weight != 0:
-                plans[name] = LossPlan(block, weight)
-        if not plans and len(self.faults) == before:
+                resolved_all[name] = ResolvedLoss(block, weight)
+        if not resolved_all and len(self.faults) == before:
             self.fault("losses", "is switched off, every one (weight 0 or null): a run needs at least one loss")
         self.record["losses"] = record
-        return plans
+        return resolved_all
 
     def _weight(self, value: Any, path: str) -> float | Ramp | None:
         """A number, or {from, to, steps}; None where it is neither."""
@@ -285,33 +285,33 @@ class _Resolver:
         named.update({name: (block, False) for name, block in self._mapping_of_blocks(key).items()})
         return named
 
-    def _metrics(self) -> dict[str, MetricPlan]:
-        plans = {}
+    def _metrics(self) -> dict[str, ResolvedMetric]:
+        resolved_all = {}
         record = {}
         for name, (value, default) in self._with_defaults("metrics", "metric").items():
             path = f"metrics.{name}"
             block = self._block("metric", value, path)
             pairs = self._validated(PAIRS, value.get("pairs"), f"{path}.pairs")
             if block is not None:
-                plans[name] = MetricPlan(block, pairs, default)
+                resolved_all[name] = ResolvedMetric(block, pairs, default)
                 record[name] = {**block.record, **({"pairs": pairs} if pairs else {})}
         # The default set is not written out: a metric that needs a truth would become a demand for one.
-        explicit = {name: record[name] for name, plan in plans.items() if not plan.default}
+        explicit = {name: record[name] for name, resolved in resolved_all.items() if not resolved.default}
         left_out = {name: None for name in self._names_in("metrics") if self.data["metrics"][name] is None}
         if explicit or left_out:
             self.record["metrics"] = {**explicit, **left_out}
-        return plans
+        return resolved_all
 
     def _observers(self) -> dict[str, Block]:
-        plans = {}
+        resolved_all = {}
         for name, (value, _) in self._with_defaults("observers", "observer").items():
             block = self._block("observer", value, f"observers.{name}")
             if block is not None:
-                plans[name] = block
-        self.record["observers"] = {name: block.record for name, block in plans.items()}
+                resolved_all[name] = block
+        self.record["observers"] = {name: block.record for name, block in resolved_all.items()}
         for item in self.registry.defaults("observer"):
             self.record["observers"].setdefault(item.name, None)
-        return plans
+        return resolved_all
 
     def _training(self) -> Training | None:
         value = self.data.get("training")

@@ -26,7 +26,7 @@ class Training:
         precision: fp32; bf16 or fp16 (networks under autocast, fp16 with loss scaling); fp64.
         channels_last: keep images and weights in NHWC order, which convolutions prefer.
         compile: compile the networks with torch.compile.
-        average: decay per step of an exponential moving average of the generators' weights, which samples, metrics and
+        ema: decay per step of an exponential moving average of the generators' weights, which samples, metrics and
             translations then use; null for none. Early on it is held to (1 + step) / (10 + step).
         log_every: how often losses are read and logged.
         checkpoint_every: how often to save.
@@ -44,7 +44,7 @@ class Training:
     precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
     channels_last: bool = True
     compile: bool = False
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: Length = field(default=Length(10, "steps"), metadata=_OPERATION)
     checkpoint_every: Length = field(default=Length(1, "epochs"), metadata=_OPERATION)
     keep_checkpoints: PositiveInt = field(default=3, metadata=_OPERATION)

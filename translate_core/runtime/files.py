@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+PART = ".part"
+"""Suffix of a file that is not whole yet."""
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file that outlasts a power cut: under another name first, so that it is never half written."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, which takes its place when the block ends.
+
+    The content is flushed to the disk before the file is renamed, so `path` is either the old file or the whole new
+    one, also after a power cut. When the block raises, the temporary file is removed and `path` stays as it was.
+    """
+    part = path.with_name(path.name + PART)
+    try:
+        yield part
+        with part.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file (UTF-8) as `atomic_write` does."""
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def sync_folder(folder: Path) -> None:
@@ -28,7 +48,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def hash_of(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

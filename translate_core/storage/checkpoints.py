@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from translate_core.errors import UserError
-from translate_core.runtime.files import hash_of, sync_folder, write_whole
+from translate_core.runtime.files import sha256_of, sync_folder, write_text
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -95,7 +95,7 @@ class Checkpoints:
             torch.save({"format": FORMAT, "step": step, "record": dict(record), "parts": dict(parts)}, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        write_whole(digest_path(path), f"{hash_of(part)}  {path.name}\n")
+        write_text(digest_path(path), f"{sha256_of(part)}  {path.name}\n")
         part.replace(path)
         sync_folder(self.folder)
         for old in self.paths()[keep:]:
@@ -145,7 +145,7 @@ def load(path: Path) -> Checkpoint:
         expected = digest_path(path).read_text(encoding="utf-8").split()[0]
     except (OSError, IndexError):
         raise DamagedError(f"{path} has no digest beside it ({digest_path(path).name})") from None
-    if hash_of(path) != expected:
+    if sha256_of(path) != expected:
         raise DamagedError(f"{path} is damaged: its SHA-256 is not the one noted beside it")
     try:
         with warnings.catch_warnings():

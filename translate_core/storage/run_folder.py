@@ -21,9 +21,9 @@ from translate_core.contracts.length import Length
 from translate_core.contracts.observer import Result
 from translate_core.errors import UserError
 from translate_core.recipe.overrides import flatten
-from translate_core.recipe.resolved import Plan
+from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
-from translate_core.runtime.files import hash_of, write_whole
+from translate_core.runtime.files import sha256_of, write_text
 from translate_core.storage.checkpoints import Checkpoints
 
 RECIPE = "recipe.yaml"
@@ -83,28 +83,28 @@ class RunFolder:
         assert isinstance(record, dict)
         return record
 
-    def begin(self, record: Mapping[str, Any], plan: Plan) -> None:
+    def begin(self, record: Mapping[str, Any], resolved: ResolvedRecipe) -> None:
         """Writes the resolved recipe, the record and copies of the recipe's plugin files; the record last."""
         self.path.mkdir(parents=True, exist_ok=True)
-        recipe = dict(plan.record)
-        if plan.plugins.files:
+        recipe = dict(resolved.record)
+        if resolved.plugins.files:
             folder = self.path / "plugins"
             folder.mkdir(exist_ok=True)
-            for source in plan.plugins.files.values():
+            for source in resolved.plugins.files.values():
                 if source.resolve() != (folder / source.name).resolve():
                     shutil.copyfile(source, folder / source.name)
             recipe["plugins"] = [
-                f"plugins/{plan.plugins.files[entry].name}" if entry in plan.plugins.files else entry
+                f"plugins/{resolved.plugins.files[entry].name}" if entry in resolved.plugins.files else entry
                 for entry in recipe["plugins"]
             ]
         comment = f"# The recipe as resolved, every default filled in.\n#   translate-run {self.path / RECIPE}\n"
-        write_whole(self.path / RECIPE, comment + yaml12.dump(recipe))
-        write_whole(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.path / RECIPE, comment + yaml12.dump(recipe))
+        write_text(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def write_results(self, step: int, results: Sequence[Result]) -> None:
         """Notes the final test metrics; `step` is the length of the run."""
         content = {"step": step, "results": [asdict(result) for result in results]}
-        write_whole(self.path / RESULTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.path / RESULTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def final_results(self, steps: int) -> list[Result] | None:
         """The final test metrics; None while the run is not finished. steps: its length.
@@ -151,16 +151,18 @@ class RunFolder:
             yield
 
 
-def make_record(plan: Plan, dataset: Dataset, ranks: int) -> dict[str, Any]:
+def make_record(resolved: ResolvedRecipe, dataset: Dataset, ranks: int) -> dict[str, Any]:
     """What a run notes about itself, in its folder and in every checkpoint: plain data, as JSON would give it back."""
     record = {
         "format": 1,
-        "name": plan.name,
+        "name": resolved.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "recipe": plan.record,
-        "results": plan.results(),
-        "plugins": plan.plugins.versions,
-        "files": {entry: {"path": str(path), "sha256": hash_of(path)} for entry, path in plan.plugins.files.items()},
+        "recipe": resolved.record,
+        "results": resolved.results(),
+        "plugins": resolved.plugins.versions,
+        "files": {
+            entry: {"path": str(path), "sha256": sha256_of(path)} for entry, path in resolved.plugins.files.items()
+        },
         "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not hold
         "data": {"fingerprint": dataset.fingerprint(), "channels": dict(dataset.channels), "size": dataset.size},
         "ranks": ranks,

@@ -15,29 +15,29 @@ from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision
 from translate_core.contracts.role import GENERATORS, Role
 from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order
-from translate_core.recipe.resolved import NetworkPlan, Plan
+from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import seeded
 from translate_core.runtime.ranks import Ranks
 from translate_core.storage import weights
 from translate_core.storage.checkpoints import Stateful
 from translate_core.training.channels_last import to_channels_last
-from translate_core.training.ema import Average
+from translate_core.training.ema import EMA
 from translate_core.training.loader import Sampling
-from translate_core.training.phase import Phase, Term, WatchedSchedule
-from translate_core.training.shape_check import Wiring, rehearse
+from translate_core.training.phase import Phase, WatchedSchedule, WeightedLoss
+from translate_core.training.shape_check import ShapeCheck, rehearse
 
 
 @dataclass
 class Run:
     """Everything that a trainer works with.
 
-    pictured: the networks that samples, metrics and translations use: the averaged ones where there are any.
+    evaluation_networks: the networks that samples, metrics and translations use: the averaged ones where there are any.
     epoch, length: in steps.
     """
 
-    plan: Plan
+    recipe: ResolvedRecipe
     dataset: Dataset
-    wiring: Wiring
+    shapes: ShapeCheck
     device: torch.device
     precision: Precision
     ranks: Ranks
@@ -45,17 +45,17 @@ class Run:
     method: Method
     calls: Calls
     networks: Mapping[str, Network]
-    pictured: Mapping[str, Network]
-    averages: Mapping[str, Average]
+    evaluation_networks: Mapping[str, Network]
+    ema: Mapping[str, EMA]
     phases: tuple[Phase, ...]
-    terms: tuple[Term, ...]
+    terms: tuple[WeightedLoss, ...]
     epoch: int
     length: int
 
     def parts(self) -> dict[str, Stateful]:
         """What a checkpoint holds, by name."""
         parts: dict[str, Stateful] = {f"networks/{name}": network.module for name, network in self.networks.items()}
-        parts.update({f"averages/{name}": average for name, average in self.averages.items()})
+        parts.update({f"ema/{name}": average for name, average in self.ema.items()})
         for phase in self.phases:
             parts[f"optimizers/{phase.side}"] = phase.optimizer
             if phase.schedule.asks:
@@ -66,33 +66,33 @@ class Run:
         return parts
 
     @contextmanager
-    def for_pictures(self) -> Iterator[Mapping[str, Network]]:
+    def evaluation_mode(self) -> Iterator[Mapping[str, Network]]:
         """The networks in evaluation mode, as people see them; training mode again afterwards."""
         modules = [network.module for network in self.networks.values()]
         for module in modules:
             module.eval()
         try:
-            yield self.pictured
+            yield self.evaluation_networks
         finally:
             for module in modules:
                 module.train()
 
 
-def open_data(plan: Plan) -> Dataset:
-    """The data set of a plan, opened. Raises RecipeError or DataError."""
+def open_data(resolved: ResolvedRecipe) -> Dataset:
+    """The data set of a resolved, opened. Raises RecipeError or DataError."""
     try:
-        dataset: Dataset = plan.data()
+        dataset: Dataset = resolved.data()
     except DataError:
         raise
     except ValueError as error:
-        raise RecipeError(f"recipe {plan.path}", [Fault("data", str(error))]) from None
+        raise RecipeError(f"recipe {resolved.path}", [Fault("data", str(error))]) from None
     dataset.open()
     return dataset
 
 
-def wire(plan: Plan, dataset: Dataset, sampling: Sampling) -> Wiring:
-    """Rehearses a plan on its data. Raises RecipeError with every fault."""
-    wiring, faults = rehearse(plan, dataset)
+def check_shapes(resolved: ResolvedRecipe, dataset: Dataset, sampling: Sampling) -> ShapeCheck:
+    """Rehearses a resolved on its data. Raises RecipeError with every fault."""
+    shapes, faults = rehearse(resolved, dataset)
     if sampling.epoch(len(dataset.train)) == 0:
         faults = [
             *faults,
@@ -102,56 +102,81 @@ def wire(plan: Plan, dataset: Dataset, sampling: Sampling) -> Wiring:
                 f"an epoch of this data set has {len(dataset.train)}",
             ),
         ]
-    if faults or wiring is None:
-        raise RecipeError(f"recipe {plan.path}", in_order(faults, plan.record))
-    return wiring
+    if faults or shapes is None:
+        raise RecipeError(f"recipe {resolved.path}", in_order(faults, resolved.record))
+    return shapes
 
 
 def build(
-    plan: Plan, dataset: Dataset, wiring: Wiring, device: torch.device, ranks: Ranks, *, load: bool = True
+    resolved: ResolvedRecipe,
+    dataset: Dataset,
+    shapes: ShapeCheck,
+    device: torch.device,
+    ranks: Ranks,
+    *,
+    load: bool = True,
 ) -> Run:
     """Allocates a run. load: whether to read the files of `init_from`, which a checkpoint makes needless.
 
     Raises RecipeError for files of weights that do not fit, and for options that the optimizers refuse.
     """
-    training = plan.training
+    training = resolved.training
     precision = PRECISIONS[training.precision]
     sampling = Sampling(training.seed, training.batch_size, training.accumulate, ranks)
     epoch = sampling.epoch(len(dataset.train))
     length = training.length.steps(epoch)
     calls = Calls()
-    modules = build_networks(plan, wiring.networks, dataset.channels, device, load=load)
-    averages = {}
-    if training.average is not None:
-        averaged = [name for name, item in wiring.networks.items() if item.role.side == GENERATORS]
-        averages = {name: Average(modules[name], training.average) for name in averaged}
-    roles = {name: item.role for name, item in wiring.networks.items()}
+    modules = build_networks(resolved, shapes.networks, dataset.channels, device, load=load)
+    ema = {}
+    if training.ema is not None:
+        averaged = [name for name, item in shapes.networks.items() if item.role.side == GENERATORS]
+        ema = {name: EMA(modules[name], training.ema) for name in averaged}
+    roles = {name: item.role for name, item in shapes.networks.items()}
     networks = {name: Network(roles[name], module, calls, precision) for name, module in modules.items()}
     if training.compile:
         for network in networks.values():
             network.compile()
-    pictured = {
+    evaluation_networks = {
         **networks,
-        **{name: Network(roles[name], item.module, calls, precision) for name, item in averages.items()},
+        **{name: Network(roles[name], item.module, calls, precision) for name, item in ema.items()},
     }
-    terms = _terms(plan, device, precision)
-    method = plan.method
-    method.needed = wiring.needed
-    phases = tuple(_phase(plan, side, modules, roles, terms, length, epoch, device, ranks) for side in wiring.sides)
+    terms = _terms(resolved, device, precision)
+    method = resolved.method
+    method.needed = shapes.needed
+    phases = tuple(_phase(resolved, side, modules, roles, terms, length, epoch, device, ranks) for side in shapes.sides)
     return Run(
-        plan, dataset, wiring, device, precision, ranks, sampling, method, calls, networks, pictured, averages, phases,
-        terms, epoch, length,
-    )  # fmt: skip
+        resolved,
+        dataset,
+        shapes,
+        device,
+        precision,
+        ranks,
+        sampling,
+        method,
+        calls,
+        networks,
+        evaluation_networks,
+        ema,
+        phases,
+        terms,
+        epoch,
+        length,
+    )
 
 
 def build_networks(
-    plan: Plan, plans: Mapping[str, NetworkPlan], channels: Mapping[str, int], device: torch.device, *, load: bool
+    resolved: ResolvedRecipe,
+    networks: Mapping[str, ResolvedNetwork],
+    channels: Mapping[str, int],
+    device: torch.device,
+    *,
+    load: bool,
 ) -> dict[str, nn.Module]:
     """The networks, initialised by the recipe's seed and in training mode. Raises RecipeError."""
-    training = plan.training
+    training = resolved.training
     faults = []
     modules: dict[str, nn.Module] = {}
-    for name, item in plans.items():
+    for name, item in networks.items():
         with seeded(training.seed, "init", name):
             module: nn.Module = item.block(**item.role.given(channels, modules))
             if item.init is not None:
@@ -167,26 +192,26 @@ def build_networks(
             to_channels_last(module)
         modules[name] = module
     if faults:
-        raise RecipeError(f"recipe {plan.path}", faults)
+        raise RecipeError(f"recipe {resolved.path}", faults)
     return modules
 
 
-def _terms(plan: Plan, device: torch.device, precision: Precision) -> tuple[Term, ...]:
+def _terms(resolved: ResolvedRecipe, device: torch.device, precision: Precision) -> tuple[WeightedLoss, ...]:
     terms = []
-    for name, item in plan.losses.items():
-        with seeded(plan.training.seed, "loss", name):
+    for name, item in resolved.losses.items():
+        with seeded(resolved.training.seed, "loss", name):
             loss = item.block()
-            loss.prepare(plan.method)
-        terms.append(Term(name, loss.to(device, precision.dtype), item.weight))
+            loss.prepare(resolved.method)
+        terms.append(WeightedLoss(name, loss.to(device, precision.dtype), item.weight))
     return tuple(terms)
 
 
 def _phase(
-    plan: Plan,
+    resolved: ResolvedRecipe,
     side: str,
     modules: Mapping[str, nn.Module],
     roles: Mapping[str, Role],
-    terms: tuple[Term, ...],
+    terms: tuple[WeightedLoss, ...],
     length: int,
     epoch: int,
     device: torch.device,
@@ -197,12 +222,12 @@ def _phase(
         owners += [term.loss for term in terms]
     parameters = [p for owner in owners for p in owner.parameters() if p.requires_grad]
     try:
-        optimizer = plan.optimizers[side](params=parameters)
+        optimizer = resolved.optimizers[side](params=parameters)
     except ValueError as error:
-        raise RecipeError(f"recipe {plan.path}", [Fault("optimizer", str(error))]) from None
-    scaler = GradScaler(device.type) if PRECISIONS[plan.training.precision].scaled else None
+        raise RecipeError(f"recipe {resolved.path}", [Fault("optimizer", str(error))]) from None
+    scaler = GradScaler(device.type) if PRECISIONS[resolved.training.precision].scaled else None
     try:
-        schedule = plan.schedules[side](length=length, epoch=epoch)
+        schedule = resolved.schedules[side](length=length, epoch=epoch)
     except ValueError as error:
-        raise RecipeError(f"recipe {plan.path}", [Fault("schedule", str(error))]) from None
+        raise RecipeError(f"recipe {resolved.path}", [Fault("schedule", str(error))]) from None
     return Phase(side, terms, parameters, optimizer, WatchedSchedule(schedule, epoch, ranks), scaler)

@@ -1,4 +1,4 @@
-"""Exponential moving averages of weights."""
+"""Exponential moving ema of weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class EMA:
     """A copy of a network whose weights trail behind it. Karras et al., CVPR 2018 (PGGAN), section 2."""
 
     def __init__(self, source: nn.Module, decay: float) -> None:

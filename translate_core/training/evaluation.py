@@ -16,22 +16,22 @@ from translate_core.contracts.observer import Result, Sample
 from translate_core.contracts.role import GENERATORS
 from translate_core.runtime.randomness import Draws
 from translate_core.training.build import Run
-from translate_core.training.size_constraint import Fit, crop
+from translate_core.training.size_constraint import SizeConstraint, crop
 
 
 def samples(run: Run) -> list[Sample]:
     """The first `training.samples` test images of every direction, through the networks as they are."""
     rows = []
-    with run.for_pictures() as networks, torch.no_grad():
+    with run.evaluation_mode() as networks, torch.no_grad():
         for name, direction in run.method.directions.items():
             split = run.dataset.test.get(direction.source)
-            for index in range(min(run.plan.training.samples, len(split) if split is not None else 0)):
+            for index in range(min(run.recipe.training.samples, len(split) if split is not None else 0)):
                 assert split is not None
                 item = split[index]
                 batch = _Fitted(run, networks, direction, item, index)
-                pictures = {tensor: to_uint8(batch[tensor])[0].cpu() for tensor in run.wiring.show[name]}
-                if direction.truth in item:
-                    pictures[direction.truth] = to_uint8(batch[direction.truth])[0].cpu()
+                pictures = {tensor: to_uint8(batch[tensor])[0].cpu() for tensor in run.shapes.show[name]}
+                if direction.target_tensor in item:
+                    pictures[direction.target_tensor] = to_uint8(batch[direction.target_tensor])[0].cpu()
                 rows.append(Sample(name, split.name(index), {key: _rgb(image) for key, image in pictures.items()}))
     return rows
 
@@ -39,9 +39,9 @@ def samples(run: Run) -> list[Sample]:
 def evaluate(run: Run) -> list[Result]:
     """Every metric of every direction over all test images, each once."""
     results: list[Result] = []
-    with run.for_pictures() as networks, torch.no_grad():
+    with run.evaluation_mode() as networks, torch.no_grad():
         for name, direction in run.method.directions.items():
-            compared = run.wiring.compared[name]
+            compared = run.shapes.compared[name]
             if compared and direction.source in run.dataset.test:
                 results += _evaluate_direction(run, networks, name, direction, compared)
     return results
@@ -55,7 +55,7 @@ def _evaluate_direction(
     compared: tuple[tuple[str, str, str], ...],
 ) -> Iterator[Result]:
     split = run.dataset.test[direction.source]
-    metrics: dict[tuple[str, str, str], Metric] = {item: run.plan.metrics[item[0]].block() for item in compared}
+    metrics: dict[tuple[str, str, str], Metric] = {item: run.recipe.metrics[item[0]].block() for item in compared}
     sizes = set()
     for index in range(len(split)):
         batch = _Fitted(run, networks, direction, split[index], index)
@@ -63,7 +63,7 @@ def _evaluate_direction(
         for (_, output, reference), metric in metrics.items():
             metric.update(batch[output], batch[reference])
     size = f"{len(sizes)} sizes" if len(sizes) > 1 else "×".join(map(str, sizes.pop()))
-    weights = "averaged weights" if run.averages else "weights as trained"
+    weights = "averaged weights" if run.ema else "weights as trained"
     on = f"all {len(split)} test images of {direction.source} at {size}, {weights}"
     for (metric_name, output, reference), metric in metrics.items():
         yield Result(
@@ -81,8 +81,8 @@ class _Fitted:
         height, width = given[direction.given].shape[-2:]
         self.size = (int(height), int(width))
         # As the Translator does: what only judges has no say in how a translation is padded.
-        fit = Fit.of(network.module for network in networks.values() if network.role.side == GENERATORS)
-        draws = Draws(run.plan.training.seed, 0, index, 0, "test")
+        fit = SizeConstraint.of(network.module for network in networks.values() if network.role.side == GENERATORS)
+        draws = Draws(run.recipe.training.seed, 0, index, 0, "test")
         draws.reseed_ambient(run.device, direction.given)
         padded = {name: fit.pad(image) for name, image in given.items()}
         self._batch: Method = run.method.tensors(padded, networks, run.calls, draws, grad=False)

@@ -21,7 +21,7 @@ from translate_core.runtime.ranks import Ranks
 
 
 @dataclass(frozen=True)
-class Term:
+class WeightedLoss:
     """A loss under its name in the recipe. weight: scales its generator side."""
 
     name: str
@@ -97,7 +97,7 @@ class Phase:
     def __init__(
         self,
         side: str,
-        terms: Sequence[Term],
+        terms: Sequence[WeightedLoss],
         parameters: list[nn.Parameter],
         optimizer: torch.optim.Optimizer,
         schedule: WatchedSchedule,

@@ -24,15 +24,15 @@ from translate_core.contracts.role import Role
 from translate_core.contracts.tensor import MissingTensorError
 from translate_core.errors import Fault, UserError, explain, raised_at
 from translate_core.recipe.overrides import flatten
-from translate_core.recipe.resolved import Block, NetworkPlan, Plan
+from translate_core.recipe.resolved import Block, ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
-from translate_core.training.phase import Term
+from translate_core.training.phase import WeightedLoss
 
 _ANY_SIZE = 256
 
 
 @dataclass(frozen=True)
-class Wiring:
+class ShapeCheck:
     """What a rehearsal learnt.
 
     needed: the tensors that the losses ask for. networks: the roles that are trained, by name.
@@ -42,23 +42,23 @@ class Wiring:
     """
 
     needed: frozenset[str]
-    networks: Mapping[str, NetworkPlan]
+    networks: Mapping[str, ResolvedNetwork]
     parameters: Mapping[str, int]
     show: Mapping[str, tuple[str, ...]]
     compared: Mapping[str, tuple[tuple[str, str, str], ...]]
     sides: tuple[str, ...]
 
 
-def rehearse(plan: Plan, dataset: Dataset) -> tuple[Wiring | None, list[Fault]]:
-    """The wiring of a run, and every fault found on the way; None where there are faults."""
-    rehearsal = _Rehearsal(plan, dataset)
-    wiring = rehearsal.run()
-    return (None if rehearsal.faults else wiring), rehearsal.faults
+def rehearse(resolved: ResolvedRecipe, dataset: Dataset) -> tuple[ShapeCheck | None, list[Fault]]:
+    """The shapes of a run, and every fault found on the way; None where there are faults."""
+    rehearsal = _Rehearsal(resolved, dataset)
+    shapes = rehearsal.run()
+    return (None if rehearsal.faults else shapes), rehearsal.faults
 
 
 class _Rehearsal:
-    def __init__(self, plan: Plan, dataset: Dataset) -> None:
-        self.plan = plan
+    def __init__(self, resolved: ResolvedRecipe, dataset: Dataset) -> None:
+        self.recipe = resolved
         self.dataset = dataset
         self.faults: list[Fault] = []
         self.calls = Calls()
@@ -69,7 +69,7 @@ class _Rehearsal:
         if fault not in self.faults:
             self.faults.append(fault)
 
-    def run(self) -> Wiring | None:
+    def run(self) -> ShapeCheck | None:
         if not self._domains_exist():
             return None
         modules = self._networks()
@@ -77,14 +77,14 @@ class _Rehearsal:
         if self.faults:
             return None
         self.handles = {
-            name: Network(self.plan.networks[name].role, module, self.calls, Precision())
+            name: Network(self.recipe.networks[name].role, module, self.calls, Precision())
             for name, module in modules.items()
         }
         terms = self._terms()
         needed: set[str] = set()
         trained: set[str] = set()
         sides = []
-        for side in self.plan.method.order:
+        for side in self.recipe.method.order:
             played = self._play(side, terms, needed)
             if played is None:
                 continue
@@ -97,57 +97,63 @@ class _Rehearsal:
         show, compared = self._directions(needed)
         networks = self._used(modules, trained, by_losses | self.calls.reached)
         counts = {name: sum(p.numel() for p in modules[name].parameters()) for name in networks}
-        return Wiring(frozenset(needed), networks, counts, show, compared, tuple(sides))
+        return ShapeCheck(frozenset(needed), networks, counts, show, compared, tuple(sides))
 
     def _domains_exist(self) -> bool:
-        domains = {domain for plan in self.plan.networks.values() for domain in (*plan.role.inputs, *plan.role.outputs)}
+        domains = {
+            domain
+            for resolved in self.recipe.networks.values()
+            for domain in (*resolved.role.inputs, *resolved.role.outputs)
+        }
         for domain in sorted(domains - self.dataset.channels.keys()):
             self.fault(
                 "data",
                 f"the method needs images of domain {domain}; the data set has: {', '.join(self.dataset.channels)}",
             )
         supplied = self.dataset.train.draw(0, _zero_rng())
-        for name in self.plan.method.given:
+        for name in self.recipe.method.given:
             if name not in supplied:
                 self.fault("data", f"the method needs '{name}'; the data set supplies: {', '.join(supplied)}")
         return not self.faults
 
     def _networks(self) -> dict[str, nn.Module]:
         modules: dict[str, nn.Module] = {}
-        for name, plan in self.plan.networks.items():
-            if plan.role.tapped and plan.role.tapped not in modules:
+        for name, resolved in self.recipe.networks.items():
+            if resolved.role.tapped and resolved.role.tapped not in modules:
                 continue  # told already
             try:
-                given = plan.role.given(self.dataset.channels, modules)
+                given = resolved.role.given(self.dataset.channels, modules)
             except UserError as error:
-                self.fault(self._place_of_taps(plan.role), str(error))
+                self.fault(self._place_of_taps(resolved.role), str(error))
                 continue
             try:
                 with torch.device("meta"):
-                    module = plan.block(**given)
+                    module = resolved.block(**given)
             except Exception as error:  # whatever a component's constructor raises
-                self.fault(plan.path, f"{plan.block.registration.name} cannot be built as {name}: {explain(error)}")
+                self.fault(
+                    resolved.path, f"{resolved.block.registration.name} cannot be built as {name}: {explain(error)}"
+                )
                 continue
-            for method in plan.role.methods:
+            for method in resolved.role.methods:
                 if not callable(getattr(module, method, None)):
                     self.fault(
-                        plan.path, f"{name} needs a {plan.role.kind} with a method '{method}', "
-                        f"which {plan.block.registration.name} does not have",
+                        resolved.path, f"{name} needs a {resolved.role.kind} with a method '{method}', "
+                        f"which {resolved.block.registration.name} does not have",
                     )  # fmt: skip
-            self._size_fits(plan, module)
-            if plan.role.inputs:
-                self._watch(plan, module, given["in_channels"])
+            self._size_fits(resolved, module)
+            if resolved.role.inputs:
+                self._watch(resolved, module, given["in_channels"])
             modules[name] = module
         return modules
 
     def _place_of_taps(self, role: Role) -> str:
         """The option of the method that names the taps of a head, if it is one."""
-        options = flatten({"method": self.plan.record["method"]})
+        options = flatten({"method": self.recipe.record["method"]})
         return next((key for key, value in options.items() if value == list(role.taps)), "method")
 
-    def _watch(self, plan: NetworkPlan, module: nn.Module, expected: int) -> None:
+    def _watch(self, resolved: ResolvedNetwork, module: nn.Module, expected: int) -> None:
         """Remembers a call with other channels than the network was built for: should it fail, this is why."""
-        role = plan.role
+        role = resolved.role
 
         def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
             image = arguments[0] if arguments else None
@@ -162,8 +168,8 @@ class _Rehearsal:
     def _buildable(self) -> None:
         """What would only be built when training is under way is built once before."""
         kinds: tuple[tuple[str, Mapping[str, Block]], ...] = (
-            ("metrics", {name: plan.block for name, plan in self.plan.metrics.items()}),
-            ("observers", self.plan.observers),
+            ("metrics", {name: resolved.block for name, resolved in self.recipe.metrics.items()}),
+            ("observers", self.recipe.observers),
         )
         for key, blocks in kinds:
             for name, block in blocks.items():
@@ -172,13 +178,13 @@ class _Rehearsal:
                 except Exception as error:  # whatever a component's constructor raises
                     self.fault(f"{key}.{name}", explain(error))
 
-    def _size_fits(self, plan: NetworkPlan, module: nn.Module) -> None:
+    def _size_fits(self, resolved: ResolvedNetwork, module: nn.Module) -> None:
         multiple, smallest = int(getattr(module, "multiple", 1)), int(getattr(module, "smallest", 1))
         size = self.dataset.size
         if size is None:
             return
         height, width = size
-        name = plan.block.registration.name
+        name = resolved.block.registration.name
         if height % multiple or width % multiple:
             needs = f"sides that are multiples of {multiple}"
         elif min(size) < smallest:
@@ -186,26 +192,26 @@ class _Rehearsal:
         else:
             return
         self.fault(
-            plan.path,
+            resolved.path,
             f"{name} needs images with {needs}, and they are {height}×{width}: "
             f"change their size under `data`, or the options of {name}",
         )
 
-    def _terms(self) -> list[Term]:
+    def _terms(self) -> list[WeightedLoss]:
         terms = []
-        for name, loss in self.plan.losses.items():
+        for name, loss in self.recipe.losses.items():
             try:
                 with torch.device("meta"):
                     module = loss.block()
-                    module.prepare(self.plan.method)
+                    module.prepare(self.recipe.method)
             except Exception as error:  # whatever a component's constructor raises
                 self.fault(f"losses.{name}", explain(error))
                 continue
-            terms.append(Term(name, module.to("meta"), loss.weight))
+            terms.append(WeightedLoss(name, module.to("meta"), loss.weight))
         return terms
 
     def _batch(self, given: Mapping[str, Tensor], *, grad: bool) -> Method:
-        return self.plan.method.tensors(given, self.handles, self.calls, Draws(0, 0, 0, 0), grad=grad)
+        return self.recipe.method.tensors(given, self.handles, self.calls, Draws(0, 0, 0, 0), grad=grad)
 
     def _images(self, domain: str, count: int) -> Tensor:
         height, width = self.dataset.size or (_ANY_SIZE, _ANY_SIZE)
@@ -214,14 +220,14 @@ class _Rehearsal:
     def _given(self) -> dict[str, Tensor]:
         """What the data supplies, by the shape of a draw."""
         drawn = self.dataset.train.draw(0, _zero_rng())
-        count = self.plan.training.batch_size
+        count = self.recipe.training.batch_size
         fallback = (_ANY_SIZE, _ANY_SIZE)
         return {
             name: torch.empty(count, drawn[name].shape[0], *(self.dataset.size or fallback), device="meta")
-            for name in self.plan.method.given
+            for name in self.recipe.method.given
         }
 
-    def _play(self, side: str, terms: list[Term], needed: set[str]) -> Tensor | None:
+    def _play(self, side: str, terms: list[WeightedLoss], needed: set[str]) -> Tensor | None:
         """The sum of a side's losses, None where nothing plays for it."""
         total = None
         for term in terms:
@@ -245,7 +251,7 @@ class _Rehearsal:
 
     def _trained(self, side: str, modules: Mapping[str, nn.Module], total: Tensor) -> set[str]:
         """Networks of that side that the sum of its losses sends a gradient to."""
-        names = [name for name in modules if self.plan.networks[name].role.side == side]
+        names = [name for name in modules if self.recipe.networks[name].role.side == side]
         trained = set()
         with contextlib.suppress(RuntimeError):  # the total depends on nothing that is trained
             for name in names:
@@ -257,7 +263,7 @@ class _Rehearsal:
 
     def _used(
         self, modules: Mapping[str, nn.Module], trained: set[str], reached: frozenset[str]
-    ) -> dict[str, NetworkPlan]:
+    ) -> dict[str, ResolvedNetwork]:
         """The networks that are trained. reached: by a loss, a metric or a translation; those must be among them."""
         untrained = [name for name in modules if name not in trained and name in reached]
         if untrained:
@@ -265,7 +271,7 @@ class _Rehearsal:
                 "losses",
                 f"none of them trains {', '.join(untrained)}, which this run needs: add one that depends on it",
             )
-        return {name: self.plan.networks[name] for name in modules if name in trained}
+        return {name: self.recipe.networks[name] for name in modules if name in trained}
 
     def _directions(
         self, needed: set[str]
@@ -273,7 +279,7 @@ class _Rehearsal:
         show = {}
         compared: dict[str, tuple[tuple[str, str, str], ...]] = {}
         computable: set[str] = set()
-        for name, direction in self.plan.method.directions.items():
+        for name, direction in self.recipe.method.directions.items():
             given = {direction.given: self._images(direction.source, 1)}
             for key in self._test_keys(direction):
                 given.setdefault(key, self._images(key.rpartition("_")[2], 1))
@@ -282,11 +288,11 @@ class _Rehearsal:
             show[name] = tuple(item for item in wanted if self._computable(given, item))
             compared[name], asked = self._compared(direction, given)
             computable |= asked
-        for name, plan in self.plan.metrics.items():
+        for name, resolved in self.recipe.metrics.items():
             told = any(f"{fault.path}.".startswith(f"metrics.{name}.") for fault in self.faults)
-            if name not in computable and not plan.default and not told:
-                pairs = plan.pairs or {
-                    direction.output: direction.truth for direction in self.plan.method.directions.values()
+            if name not in computable and not resolved.default and not told:
+                pairs = resolved.pairs or {
+                    direction.output: direction.target_tensor for direction in self.recipe.method.directions.values()
                 }
                 wants = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
                 self.fault(
@@ -300,8 +306,8 @@ class _Rehearsal:
         self, direction: Direction, given: Mapping[str, Tensor]
     ) -> tuple[tuple[tuple[str, str, str], ...], set[str]]:
         found = []
-        for name, plan in self.plan.metrics.items():
-            pairs = plan.pairs if plan.pairs is not None else {direction.output: direction.truth}
+        for name, resolved in self.recipe.metrics.items():
+            pairs = resolved.pairs if resolved.pairs is not None else {direction.output: direction.target_tensor}
             for output, reference in pairs.items():
                 if self._computable(given, output, f"metrics.{name}") and self._computable(
                     given, reference, f"metrics.{name}"
@@ -332,7 +338,7 @@ class _Rehearsal:
     def _place_of(self, path: str, batch: Method) -> str:
         """The key below `path` in which the recipe names a tensor that does not exist, else `path` itself."""
         unknown = batch.asked() - set(batch.tensor_names())
-        for key, value in flatten(self.plan.record).items():
+        for key, value in flatten(self.recipe.record).items():
             named = isinstance(value, str) and value in unknown
             if key.startswith(f"{path}.") and (named or key.rpartition(".")[2] in unknown):
                 return key

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Fit:
+class SizeConstraint:
     """What the sides of an image must be for a set of networks.
 
     multiple: sides are multiples of it. smallest: and at least this long.
@@ -21,7 +21,7 @@ class Fit:
     smallest: int
 
     @classmethod
-    def of(cls, networks: Iterable[nn.Module]) -> Fit:
+    def of(cls, networks: Iterable[nn.Module]) -> SizeConstraint:
         """What suits them all. Networks say so by attributes `multiple` and `smallest`; without these any size goes."""
         modules = list(networks)
         multiples = [int(getattr(module, "multiple", 1)) for module in modules]

@@ -63,7 +63,7 @@ class Trainer:
     def train(self, stop: StopSignal) -> bool:
         """Trains until the run is done or a stop is asked for; returns whether it is done. Saves before it returns."""
         run = self.run
-        training = run.plan.training
+        training = run.recipe.training
         finished = False
 
         def tell_stop(observer: Observer) -> None:
@@ -103,7 +103,7 @@ class Trainer:
             shared = count == 1 and not run.method.fresh_tensors
             for micro in range(count):
                 draws = Draws(
-                    run.plan.training.seed,
+                    run.recipe.training.seed,
                     run.ranks.rank,
                     self.step,
                     micro,
@@ -131,12 +131,12 @@ class Trainer:
         with torch.no_grad():
             run.method.after_update(phase.side, run.networks)
         if phase.side == GENERATORS:
-            for average in run.averages.values():
+            for average in run.ema.values():
                 average.update(self.step)
 
     def _given(self, item: Item) -> dict[str, Tensor]:
         run = self.run
-        layout = torch.channels_last if run.plan.training.channels_last else torch.contiguous_format
+        layout = torch.channels_last if run.recipe.training.channels_last else torch.contiguous_format
         return {
             name: to_unit_range(image.to(run.device, non_blocking=True), run.precision.dtype).contiguous(
                 memory_format=layout
@@ -145,7 +145,7 @@ class Trainer:
         }
 
     def _after_step(self, losses: dict[str, Tensor], stopping: bool) -> None:
-        training = self.run.plan.training
+        training = self.run.recipe.training
         done = self.step >= self.run.length
         if self._due(training.log_every) or done or stopping:
             self._log(losses)
@@ -166,7 +166,7 @@ class Trainer:
     def _info(self) -> RunInfo:
         run = self.run
         images = run.sampling.draws_per_step
-        return RunInfo(run.plan.name, self.folder, run.plan.record, self.step, run.length, run.epoch, images)
+        return RunInfo(run.recipe.name, self.folder, run.recipe.record, self.step, run.length, run.epoch, images)
 
     def _log(self, losses: dict[str, Tensor]) -> None:
         """Reads the losses, the one place where the host waits for the device."""
@@ -221,7 +221,7 @@ class Trainer:
                 self._export()
                 RunFolder(self.folder).write_results(self.step, self.results)
             path = Checkpoints(self.folder / "checkpoints").save(
-                self.step, self.record, parts, self.run.plan.training.keep_checkpoints
+                self.step, self.record, parts, self.run.recipe.training.keep_checkpoints
             )
             for observer in self.observers:
                 observer.on_checkpoint(self.step, path)
@@ -231,6 +231,6 @@ class Trainer:
         """The generators alone, for sharing and for `init_from`."""
         folder = self.folder / "weights"
         folder.mkdir(parents=True, exist_ok=True)
-        for name, network in self.run.pictured.items():
+        for name, network in self.run.evaluation_networks.items():
             if network.role.side == GENERATORS:
                 weights.save(network.module, folder / f"{name}.safetensors")

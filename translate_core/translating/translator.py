@@ -22,18 +22,18 @@ from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import GENERATORS
 from translate_core.errors import UserError, did_you_mean
 from translate_core.recipe.overrides import read_recipe
-from translate_core.recipe.resolved import Plan
+from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.console import warn
 from translate_core.runtime.device import choose_device
-from translate_core.runtime.files import hash_of
+from translate_core.runtime.files import sha256_of
 from translate_core.runtime.images import Channels, convert
 from translate_core.runtime.randomness import Draws
 from translate_core.storage.checkpoints import Checkpoint, Checkpoints, DamagedError
 from translate_core.storage.checkpoints import load as load_checkpoint
 from translate_core.storage.run_folder import RECIPE, RECORD, RunFolder
 from translate_core.training.build import build_networks
-from translate_core.training.size_constraint import Fit, crop
+from translate_core.training.size_constraint import SizeConstraint, crop
 
 _STEP = re.compile(r"(?:step-)?(\d+)(?:\.pt)?")
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
@@ -54,20 +54,22 @@ class Translator:
     device: where it computes.
     """
 
-    def __init__(self, plan: Plan, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device) -> None:
+    def __init__(
+        self, resolved: ResolvedRecipe, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
+    ) -> None:
         """channels: of the images of each domain. Raises UserError for a checkpoint of another recipe."""
         self.step = checkpoint.step
         self.device = device
-        self.directions = tuple(plan.method.directions)
-        self._plan = plan
+        self.directions = tuple(resolved.method.directions)
+        self._plan = resolved
         self._channels = channels
-        self._dtype = PRECISIONS[plan.training.precision].dtype
+        self._dtype = PRECISIONS[resolved.training.precision].dtype
         self._calls = Calls()
         with _told(device, "the networks"):
-            modules = _generators(plan, channels, checkpoint, device)
-        self._fit = Fit.of(modules.values())
+            modules = _generators(resolved, channels, checkpoint, device)
+        self._fit = SizeConstraint.of(modules.values())
         self._networks = {
-            name: Network(plan.networks[name].role, module, self._calls, PRECISIONS[plan.training.precision])
+            name: Network(resolved.networks[name].role, module, self._calls, PRECISIONS[resolved.training.precision])
             for name, module in modules.items()
         }
 
@@ -93,10 +95,10 @@ class Translator:
         record = _record_of(folder)
         recipe = read_recipe(folder.path / RECIPE)
         _check_files(folder, recipe, record, trust)
-        plan = resolve(folder.path / RECIPE, recipe)
+        resolved = resolve(folder.path / RECIPE, recipe)
         chosen = _choose_checkpoint(folder.checkpoints, checkpoint)
         place = device if isinstance(device, torch.device) else choose_device(device)
-        return cls(plan, record["data"]["channels"], chosen, place)
+        return cls(resolved, record["data"]["channels"], chosen, place)
 
     def direction(self, name: str | None = None) -> str:
         """The name of a direction; the first one for None. Raises UserError for one that the run does not have."""
@@ -276,7 +278,7 @@ def _check_files(folder: RunFolder, recipe: Mapping[str, Any], record: Mapping[s
         file = noted.get(copy.name)
         if not copy.is_file():
             raise UserError(f"the run is not whole: the plugin file {copy} is missing")
-        if file is None or hash_of(copy) != file["sha256"]:
+        if file is None or sha256_of(copy) != file["sha256"]:
             raise UserError(
                 f"{copy} is not the plugin file that the run was trained with: {RECORD} has another SHA-256 of it"
             )
@@ -294,7 +296,7 @@ def _is_own(original: Path, folder: RunFolder, sha256: str) -> bool:
         original.is_absolute()
         and original.is_file()
         and not original.resolve().is_relative_to(folder.path.resolve())
-        and hash_of(original) == sha256
+        and sha256_of(original) == sha256
     )
 
 
@@ -328,19 +330,19 @@ def _newest(checkpoints: Checkpoints) -> Checkpoint:
 
 
 def _generators(
-    plan: Plan, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
+    resolved: ResolvedRecipe, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
 ) -> dict[str, nn.Module]:
     """The trained networks of the generators' side. Raises UserError when the checkpoint does not fit them."""
-    plans = {
+    resolved_all = {
         name: item
-        for name, item in plan.networks.items()
+        for name, item in resolved.networks.items()
         # A run leaves out what it does not need.
         if item.role.side == GENERATORS and f"networks/{name}" in checkpoint.parts
     }
-    modules = build_networks(plan, plans, channels, device, load=False)
+    modules = build_networks(resolved, resolved_all, channels, device, load=False)
     states = {}
     for name in modules:
-        for part in (f"averages/{name}", f"networks/{name}"):
+        for part in (f"ema/{name}", f"networks/{name}"):
             if part in checkpoint.parts:
                 states[name] = checkpoint.parts[part]
                 break

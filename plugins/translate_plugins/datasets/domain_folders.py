@@ -12,9 +12,9 @@ from translate_core.runtime.images import convert
 
 from .image_files import Group, ImageFiles
 from .layout import Layout
+from .pairs import match_pairs
 from .splits import Images, PairedTrain, UnpairedTrain
 from .transforms import Transform
-from .twins import match_twins
 
 LAYOUT = Layout(
     training=("trainA", "trainB"),
@@ -59,7 +59,7 @@ class DomainFolders(ImageFiles):
         faults: list[Fault] = []
         for kind, remedy in self.twins.items():
             a, b = f"{kind}A", f"{kind}B"
-            names[a], names[b], found = match_twins(self._root, (a, b), (names[a], names[b]), remedy)
+            names[a], names[b], found = match_pairs(self._root, (a, b), (names[a], names[b]), remedy)
             faults += found
         if faults:
             raise DataError(f"data set {self._root}", faults)

@@ -16,7 +16,7 @@ class PairedFolders(DomainFolders):
     An epoch is as many draws as there are pairs (pix2pix, Isola et al., CVPR 2017).
 
     Kinds of images as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test items one of the
-    two, and its twin as `truth_B` or `truth_A`.
+    two, and its twin as `target_B` or `target_A`.
 
     Args:
         root: the folder that holds trainA and trainB, relative to the current folder.

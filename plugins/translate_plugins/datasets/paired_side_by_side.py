@@ -32,7 +32,7 @@ class PairedSideBySide(ImageFiles):
     draws as there are files.
 
     Kinds of images as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test items one of the
-    two, and its twin as `truth_B` or `truth_A`.
+    two, and its twin as `target_B` or `target_A`.
 
     Args:
         root: the folder that holds train, relative to the current folder.

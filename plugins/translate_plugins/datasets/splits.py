@@ -119,7 +119,7 @@ class Images(TestSplit):
         self._names = names
         self._places = {f"real_{domain}": places}
         if truths is not None:
-            self._places[f"truth_{'B' if domain == 'A' else 'A'}"] = truths
+            self._places[f"target_{'B' if domain == 'A' else 'A'}"] = truths
 
     def __len__(self) -> int:
         return len(self._names)

@@ -26,7 +26,7 @@ class Synthetic(Dataset):
     A scene is a landscape with an animal, and can be drawn with a horse or with a zebra; either picture determines the
     other. A zebra has the dark stripes of the horse's colour, with the same cream colour in between for all. A horse is
     faintly lighter where the zebra is cream. Everything else is equal. No scene is drawn in both training domains,
-    unless `paired` is set; the test images of each domain are scenes of their own, with `truth_A` or `truth_B`.
+    unless `paired` is set; the test images of each domain are scenes of their own, with `target_A` or `target_B`.
 
     Every image depends on `seed`, its split, its domain and its number alone. An epoch is `train` draws: A in shuffled
     order, B at random with replacement; with `paired` both drawings of a scene, in shuffled order, mirrored together.
@@ -119,7 +119,7 @@ class _PairedTrain(_Train):
 
 class _Test(TestSplit):
     def __init__(self, domain: Domain, images: Images, truths: Images) -> None:
-        self._keys = (f"real_{domain}", "truth_B" if domain == "A" else "truth_A")
+        self._keys = (f"real_{domain}", "target_B" if domain == "A" else "target_A")
         self._images = images
         self._truths = truths
 

@@ -67,13 +67,13 @@ class Multiscale(nn.Module):
                 channels = wider
             return nn.Sequential(*stages, spectrally_normed(nn.Conv2d(channels, 1, 1), spectral_norm))
 
-        self.judges = nn.ModuleList(judge() for _ in range(scales))
+        self.adversarial_pairs = nn.ModuleList(judge() for _ in range(scales))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, in_channels, H, W). Returns logits for each size, high where a patch looks real."""
         judged = []
-        for scale, judge in enumerate(self.judges):
+        for scale, judge in enumerate(self.adversarial_pairs):
             if scale > 0:
                 x = self.halve(x)
             judged.append(judge(x))

@@ -6,7 +6,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from translate_core import Factory, NoPool, Pool
-from translate_plugins.losses.adversarial import AdversarialLoss, Several
+from translate_plugins.losses.adversarial import AdversarialLoss, Reduction
 from translate_plugins.losses.diffaug import Augmentation
 
 
@@ -26,10 +26,10 @@ class Hinge(AdversarialLoss):
         *,
         pool: Factory[Pool] = NoPool,
         discriminator_weight: PositiveFloat = 1.0,
-        several: Several = "mean",
+        reduction: Reduction = "mean",
         augment: tuple[Augmentation, ...] = (),
     ) -> None:
-        super().__init__(pool=pool, discriminator_weight=discriminator_weight, several=several, augment=augment)
+        super().__init__(pool=pool, discriminator_weight=discriminator_weight, reduction=reduction, augment=augment)
 
     def on_real(self, scores: Tensor) -> Tensor:
         """The mean of max(0, 1 - scores)."""

@@ -6,7 +6,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from translate_core import Loss, Method, Tensors, UserError
-from translate_plugins.losses.adversarial import Several, combined
+from translate_plugins.losses.adversarial import Reduction, combined
 from translate_plugins.losses.gradients import gradients_of_scores
 
 
@@ -19,25 +19,25 @@ class R1(Loss):
 
     Args:
         gamma: γ, 10 in the paper's experiments on images.
-        several: how the penalties are combined where a discriminator returns a list: their mean or their sum.
+        reduction: how the penalties are combined where a discriminator returns a list: their mean or their sum.
     """
 
-    def __init__(self, *, gamma: PositiveFloat = 10.0, several: Several = "mean") -> None:
+    def __init__(self, *, gamma: PositiveFloat = 10.0, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.gamma = gamma
-        self.several: Several = several
+        self.reduction: Reduction = reduction
 
     def prepare(self, method: Method) -> None:
         """Raises UserError when the method has no discriminator."""
-        if not method.judges:
+        if not method.adversarial_pairs:
             raise UserError(f"penalises discriminators, and method {type(method).__name__} has none")
 
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """The penalty of each discriminator, by its name."""
         parts = {}
-        for name, (real, _) in tensors.judges.items():
+        for name, (real, _) in tensors.adversarial_pairs.items():
             gradients = gradients_of_scores(tensors.network(name), tensors[real])
-            parts[name] = self.gamma / 2 * combined(gradients, _squared, self.several)
+            parts[name] = self.gamma / 2 * combined(gradients, _squared, self.reduction)
         return parts
 
 

@@ -7,7 +7,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from translate_core import Factory, NoPool, Pool, Tensors
-from translate_plugins.losses.adversarial import AdversarialLoss, Several, combined
+from translate_plugins.losses.adversarial import AdversarialLoss, Reduction, combined
 from translate_plugins.losses.diffaug import Augmentation
 from translate_plugins.losses.gradients import gradients_of_scores
 
@@ -26,7 +26,7 @@ class WGANGP(AdversarialLoss):
     Args:
         penalty: λ, 10 in the paper; 0 leaves the critic unconstrained.
         discriminator_weight: factor on the critics' half, the penalty included; the equation has 1.
-        several: how the scores, and the penalties, are combined where a discriminator returns a list of them: their
+        reduction: how the scores, and the penalties, are combined where a discriminator returns a list of them: their
             mean or their sum.
     """
 
@@ -36,10 +36,10 @@ class WGANGP(AdversarialLoss):
         penalty: NonNegativeFloat = 10.0,
         pool: Factory[Pool] = NoPool,
         discriminator_weight: PositiveFloat = 1.0,
-        several: Several = "mean",
+        reduction: Reduction = "mean",
         augment: tuple[Augmentation, ...] = (),
     ) -> None:
-        super().__init__(pool=pool, discriminator_weight=discriminator_weight, several=several, augment=augment)
+        super().__init__(pool=pool, discriminator_weight=discriminator_weight, reduction=reduction, augment=augment)
         self.penalty = penalty
 
     def on_real(self, scores: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class WGANGP(AdversarialLoss):
         place = tensors.uniform((len(reals), 1, 1, 1), reals, "interpolate", name)
         between = place * reals.detach() + (1 - place) * fakes.detach()
         gradients = gradients_of_scores(tensors.network(name), between)
-        return self.penalty * combined(gradients, _from_one, self.several)
+        return self.penalty * combined(gradients, _from_one, self.reduction)
 
 
 def _from_one(gradient: Tensor) -> Tensor:

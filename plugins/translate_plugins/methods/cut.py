@@ -40,7 +40,7 @@ class CUT(Method):
     roles = (generator("G", "A", "B", methods=("features",)), discriminator("D", "B"), head("H", "G", ()))
     order = (DISCRIMINATORS, GENERATORS)
     pairs = {"nce": {"z_fake_B": "z_real_A", "z_idt_B": "z_real_B"}}
-    judges = {"D": ("real_B", "fake_B")}
+    adversarial_pairs = {"D": ("real_B", "fake_B")}
     directions = {"A-B": Direction("A", "B")}
 
     def __init__(

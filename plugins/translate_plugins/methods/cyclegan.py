@@ -26,7 +26,7 @@ class CycleGAN(Method):
         "cycle": {"rec_A": "real_A", "rec_B": "real_B"},
         "identity": {"idt_A": "real_A", "idt_B": "real_B"},
     }
-    judges = {"D_A": ("real_A", "fake_A"), "D_B": ("real_B", "fake_B")}
+    adversarial_pairs = {"D_A": ("real_A", "fake_A"), "D_B": ("real_B", "fake_B")}
     directions = {
         "A-B": Direction("A", "B", show=("rec_A", "idt_A")),
         "B-A": Direction("B", "A", show=("rec_B", "idt_B")),

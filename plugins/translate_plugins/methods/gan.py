@@ -16,7 +16,7 @@ class GAN(Method):
 
     roles = (generator("G", "A", "B"), discriminator("D", "B"))
     order = (DISCRIMINATORS, GENERATORS)
-    judges = {"D": ("real_B", "fake_B")}
+    adversarial_pairs = {"D": ("real_B", "fake_B")}
     directions = {"A-B": Direction("A", "B")}
 
     @tensor

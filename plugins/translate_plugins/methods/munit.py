@@ -41,7 +41,7 @@ class MUNIT(Method):
         "cycle": {"cyc_A": "real_A", "cyc_B": "real_B"},
         "perceptual": {"fake_B": "real_A", "fake_A": "real_B"},
     }
-    judges = {"D_A": ("real_A", "fake_A"), "D_B": ("real_B", "fake_B")}
+    adversarial_pairs = {"D_A": ("real_A", "fake_A"), "D_B": ("real_B", "fake_B")}
     directions = {
         "A-B": Direction(
             "A", "B", show=("rec_A",), always=("other_B",), choices=(Choice("style", "style_B", "B", "style_real_B"),)
@@ -114,12 +114,12 @@ class MUNIT(Method):
     @tensor
     def guided_B(self) -> Tensor:
         """A translation of x₁ in the style of its true counterpart, where the test images have one."""
-        return self.AE_B.decode(self.content_A, self.AE_B.encode(self["truth_B"])[1])
+        return self.AE_B.decode(self.content_A, self.AE_B.encode(self["target_B"])[1])
 
     @tensor
     def guided_A(self) -> Tensor:
         """A translation of x₂ in the style of its true counterpart."""
-        return self.AE_A.decode(self.content_B, self.AE_A.encode(self["truth_A"])[1])
+        return self.AE_A.decode(self.content_B, self.AE_A.encode(self["target_A"])[1])
 
     @tensor
     def other_B(self) -> Tensor:

@@ -19,7 +19,7 @@ class Pix2Pix(Method):
     roles = (generator("G", "A", "B"), discriminator("D", "A", "B"))
     order = (DISCRIMINATORS, GENERATORS)
     pairs = {"reconstruction": {"fake_B": "real_B"}}
-    judges = {"D": ("real_AB", "fake_AB")}
+    adversarial_pairs = {"D": ("real_AB", "fake_AB")}
     directions = {"A-B": Direction("A", "B")}
 
     @tensor

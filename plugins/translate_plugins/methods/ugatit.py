@@ -40,7 +40,7 @@ class UGATIT(Method):
         "identity": {"idt_A": "real_A", "idt_B": "real_B"},
         "cam": {"cam_fake_B": "cam_idt_B", "cam_fake_A": "cam_idt_A"},
     }
-    judges = {
+    adversarial_pairs = {
         "D_A_global": ("real_A", "fake_A"),
         "D_A_local": ("real_A", "fake_A"),
         "D_B_global": ("real_B", "fake_B"),

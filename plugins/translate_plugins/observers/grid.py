@@ -15,7 +15,7 @@ WORDS = {
     "fake": "fake",
     "rec": "reconstructed",
     "idt": "identity",
-    "truth": "truth",
+    "target": "target",
     "other": "another draw",
     "attention": "attention",
 }

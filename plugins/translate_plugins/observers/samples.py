@@ -12,7 +12,7 @@ from translate_plugins.observers.grid import draw_grids
 class Samples(Observer):
     """Draws what the networks make of the same test images, time and again: `samples/step-<n>-<direction>.png`.
 
-    A grid has a row an image and a column a tensor: real, fake, reconstructed, identity, and truth where there is one.
+    A grid has a row an image and a column a tensor: real, fake, reconstructed, identity, and the target where there is one.
     Sorted by name, the files are in the order of time.
     """
 

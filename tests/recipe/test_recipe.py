@@ -13,14 +13,14 @@ from tests.conftest import REPOSITORY
 from translate_core import Length, NoPool
 from translate_core.errors import RecipeError, UserError
 from translate_core.recipe.overrides import apply_override, flatten, parse_override, read_recipe
-from translate_core.recipe.resolved import Plan
+from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.yaml12 import dump, parse
 
 Write = Callable[..., Path]
 
 
-def planned(path: Path, *overrides: str) -> Plan:
+def planned(path: Path, *overrides: str) -> ResolvedRecipe:
     return resolve(path, read_recipe(path, overrides))
 
 
@@ -90,7 +90,7 @@ VARIANTS = {
     "metrics of the default set": ("metrics={psnr: {type: psnr}}",),
     "numbers in other words": ("losses.cycle.weight=10.0", "optimizer.lr=1", "training.length=1 epochs"),
     "every option of training": (
-        "training={length: 2 epochs, batch_size: 2, accumulate: 2, seed: 3, precision: bf16, average: 0.9, "
+        "training={length: 2 epochs, batch_size: 2, accumulate: 2, seed: 3, precision: bf16, ema: 0.9, "
         "sample_every: null, evaluate_every: 1 epoch, keep_checkpoints: 1, compile: true, channels_last: false}",
     ),
     "a transform": ("data.transform={resize: [30, 40], crop: 24, flip: false}",),
@@ -192,7 +192,7 @@ class TestPlan:
             ("losses.cycle.weight=11", False),
             ("losses.identity=null", False),
             ("training.seed=1", False),
-            ("training.average=0.9", False),
+            ("training.ema=0.9", False),
             ("data.transform.flip=false", False),
             ("networks={G_BA: {width: 8}}", False),
         ],

@@ -11,7 +11,7 @@ from translate_core.errors import Fault
 _SHOWN = 20
 
 
-def match_twins(
+def match_pairs(
     root: Path, folders: tuple[str, str], names: tuple[Sequence[str], Sequence[str]], remedy: str
 ) -> tuple[list[str], list[str], list[Fault]]:
     """The names in both folders, twins at the same place, and a fault for each thing that keeps them from being so.

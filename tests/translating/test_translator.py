@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.core.tiny_runs import PLUGIN, train
+from tests.tiny_runs import PLUGIN, train
 from translate_core import RecipeError, Translator, UserError
 from translate_core.components.plugins import PluginError, load_plugins
 from translate_core.contracts.dataset import to_uint8, to_unit_range
@@ -26,7 +26,7 @@ from translate_plugins.generators.unet import UNet
 def averaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with averaged weights, moved away from where it was trained, its images deleted."""
     folder = tmp_path_factory.mktemp("averaged")
-    train(folder, training={"average": 0.9})
+    train(folder, training={"ema": 0.9})
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
     (folder / "run").rename(elsewhere)
     shutil.rmtree(folder)
@@ -103,7 +103,7 @@ class TestTranslating:
     ) -> None:
         checkpoint = load(averaged / "checkpoints/step-6.pt")
         network = ResNet(3, 3, blocks=1, width=4).to(memory_format=torch.channels_last).eval()
-        network.load_state_dict(checkpoint.parts[f"averages/{name}"])
+        network.load_state_dict(checkpoint.parts[f"ema/{name}"])
         image = noise(2, 3, 24, 40)
         with torch.no_grad():
             expected = network(to_unit_range(image))

@@ -43,7 +43,7 @@ observers: {progress: null, tensorboard: null, samples: null}
 
 BLOCKS = "method, data, generator, discriminator, networks, losses, optimizer, schedule, training, metrics, observers, plugins"
 TRAINING = (
-    "length, batch_size, accumulate, seed, workers, precision, channels_last, compile, average, log_every, "
+    "length, batch_size, accumulate, seed, workers, precision, channels_last, compile, ema, log_every, "
     "checkpoint_every, keep_checkpoints, sample_every, samples, evaluate_every"
 )
 REGISTRY = load_plugins().registry
@@ -167,12 +167,12 @@ VALUES = [
     case("out of range in a list", "optimizer.betas=[0.5, 1]", f"optimizer.betas  must be {BETAS}, not [0.5, 1]"),
     case("a number for a list", "optimizer.betas=0.5", f"optimizer.betas  must be {BETAS}, not 0.5"),
     case(
-        "at the lower of two bounds", "training.average=0",
-        "training.average  must be a number greater than 0 and less than 1, or null, not 0",
+        "at the lower of two bounds", "training.ema=0",
+        "training.ema  must be a number greater than 0 and less than 1, or null, not 0",
     ),
     case(
-        "at the upper of two bounds", "training.average=1",
-        "training.average  must be a number greater than 0 and less than 1, or null, not 1",
+        "at the upper of two bounds", "training.ema=1",
+        "training.ema  must be a number greater than 0 and less than 1, or null, not 1",
     ),
     case("at the upper bound", "generator.dropout=1", "generator.dropout  must be a number at least 0 and less than 1, not 1"),
     case("none of the choices", "training.precision=fp8", "training.precision  must be one of fp32, bf16, fp16, fp64, not 'fp8'"),
@@ -267,10 +267,10 @@ GAME = [
          "losses.cycle.pairs.rec_a  the method has no tensor 'rec_a', did you mean 'rec_A'? It has: " + TENSORS),
     case("a reference that the method lacks", "losses.cycle.pairs={rec_A: real_C}",
          "losses.cycle.pairs.rec_A  the method has no tensor 'real_C', did you mean 'real_B'? It has: " + TENSORS),
-    case("a metric of tensors that the method lacks", "metrics.x={type: psnr, pairs: {fake_A: truth_a, fake_Q: real_A}}",
+    case("a metric of tensors that the method lacks", "metrics.x={type: psnr, pairs: {fake_A: target_a, fake_Q: real_A}}",
          "metrics.x.pairs.fake_Q  the method has no tensor 'fake_Q', did you mean 'fake_B'? It has: " + TENSORS),
     case("a metric that needs a truth", "metrics.x={type: psnr}",
-         "metrics.x  compares fake_B with truth_B, fake_A with truth_A, and no test images give both: "
+         "metrics.x  compares fake_B with target_B, fake_A with target_A, and no test images give both: "
          "set its `pairs` to tensors that they do give, or leave the metric out"),
     case("domains of other channels", "data.channels_A=1",
          "losses.identity  cannot be computed: G_BA takes images of B with 3 channels, and was given 1; "
@@ -283,7 +283,7 @@ GAME = [
          "change their size under `data`, or the options of unet"),
     case("a batch larger than the data", "training.batch_size=7",
          "training.batch_size  a step takes 7 images (batch_size × accumulate × processes), an epoch of this data set has 6"),
-    case("several of the wiring at once", ("data.transform.crop=22", "training.batch_size=7"),
+    case("several of the shapes at once", ("data.transform.crop=22", "training.batch_size=7"),
          "generator            resnet needs images with sides that are multiples of 4, and they are 22×22: "
          "change their size under `data`, or the options of resnet",
          "training.batch_size  a step takes 7 images (batch_size × accumulate × processes), an epoch of this data set has 6"),

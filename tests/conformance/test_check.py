@@ -855,7 +855,7 @@ class MethodThatReads(GoodMethod):
 class MethodThatJudgesPairs(GoodMethod):
     roles = (generator("G", "A", "B"), discriminator("D", "B"))
     order = (GENERATORS, "discriminators")
-    judges = {"D": ("real_B", "pair")}
+    adversarial_pairs = {"D": ("real_B", "pair")}
 
     @tensor
     def pair(self) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from tests.core.tiny_runs import PLUGIN, train
+from tests.tiny_runs import PLUGIN, train
 from translate_core import Translator
 from translate_core.commands import apply
 from translate_core.commands.apply import main

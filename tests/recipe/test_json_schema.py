@@ -90,7 +90,10 @@ WRONG = {
     "an unknown network": ("networks.G_AC", {"width": 8}),
     "an unknown option of a network": ("networks.G_AB", {"widht": 8}),
     "a network of another kind": ("networks.G_AB", {"type": "patchgan"}),
-    "a side that the method lacks": ("optimizer", {"generators": {"type": "adam"}, "judges": {"type": "adam"}}),
+    "a side that the method lacks": (
+        "optimizer",
+        {"generators": {"type": "adam"}, "judges": {"type": "adam"}},
+    ),
     "a side that is missing": ("optimizer", {"generators": {"type": "adam"}}),
     "a block of a kind that the method lacks": ("head", {"type": "mlp"}),
     "an init that is none": ("generator.init", {"type": "ones"}),

@@ -157,7 +157,7 @@ def test_the_templates_are_part_of_the_package() -> None:
     names = sorted(path for path, _ in plugin_new._templates(plugin_new._root(), ""))
     assert names == [name.replace("my_own", "PACKAGE") for name in FILES]
     listed = subprocess.run(
-        ["git", "check-ignore", "-v", *(str(path) for path in (REPOSITORY / "translate_core/templates").rglob("*"))],
+        ["git", "check-ignore", "-v", *map(str, (REPOSITORY / "translate_core/components/templates").rglob("*"))],
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
     assert listed == ""

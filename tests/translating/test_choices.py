@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.core.tiny_runs import train
+from tests.tiny_runs import train
 from translate_core import Translator, UserError
 from translate_core.commands.apply import main as apply
 

@@ -66,7 +66,7 @@ class MeanColour(Loss):
     def generator_loss(self, tensors):
         return {
             fake: (tensors[fake].mean((0, 2, 3)) - tensors[real].mean((0, 2, 3))).abs().pow(self.power).sum()
-            for real, fake in tensors.judges.values()
+            for real, fake in tensors.adversarial_pairs.values()
         }
 
 
@@ -277,7 +277,7 @@ def test_toys_train_on_the_unchanged_trainer(write_recipe: Callable[..., Path], 
         optimizer={"type": "adam", "lr": 0.02},
         training={
             "length": "30 steps", "workers": 0, "batch_size": 2, "log_every": "1 step", "sample_every": "15 steps",
-            "average": 0.9, "checkpoint_every": "10 steps",
+            "ema": 0.9, "checkpoint_every": "10 steps",
         },
     )  # fmt: skip
     run = tmp_path / "run"
@@ -289,7 +289,7 @@ def test_toys_train_on_the_unchanged_trainer(write_recipe: Callable[..., Path], 
     assert (run / "plugins" / "toys.py").read_text() == TOYS
     assert sorted(path.name for path in (run / "weights").iterdir()) == ["painter.safetensors"]
     newest = torch.load(run / "checkpoints" / "step-30.pt", weights_only=True)
-    assert set(newest["parts"]) == {"networks/painter", "averages/painter", "optimizers/generators", "losses/colours"}
+    assert set(newest["parts"]) == {"networks/painter", "ema/painter", "optimizers/generators", "losses/colours"}
     # The run is complete: its own recipe, with the copy of the plugin, is the same run.
     assert main([str(run / "recipe.yaml"), "--out", str(tmp_path / "again"), "--dry-run"]) == 0
 
