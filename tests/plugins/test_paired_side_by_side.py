@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.conftest import shared
 from tests.plugins.made_images import beside, bicubic, faults_of, folders, noise, plain, share_crop_and_flip
+from translate_core import UserError
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.paired_side_by_side import PairedSideBySide
 from translate_plugins.datasets.transforms import Transform
@@ -105,6 +106,32 @@ class TestHalves:
         np.testing.assert_array_equal(item["real_A"].permute(1, 2, 0), np.asarray(noise(1)))
         np.testing.assert_array_equal(item["real_B"].permute(1, 2, 0), np.asarray(noise(2)))
         data.close()
+
+
+class TestParts:
+    """Cutting one file, as `translate-apply` does with a data set that is not open."""
+
+    @pytest.mark.parametrize(("left", "first"), [("A", "A"), ("B", "B")])
+    def test_are_what_training_sees(self, root: Path, left: Literal["A", "B"], first: str) -> None:
+        closed = PairedSideBySide("nowhere", left=left, transform=Transform(resize=8), channels_B=1)
+        data = opened(root, left=left, channels_B=1)
+        item = data.train.draw(2, np.random.default_rng(0))
+        data.close()
+        with Image.open(root / "train" / "2.png") as whole:
+            parts = closed.parts(whole)
+        assert list(parts) == ["A", "B"]
+        assert parts[first].size == (32, 24)  # not resized
+        for domain, mode in (("A", "RGB"), ("B", "L")):
+            assert parts[domain].mode == mode
+            pixels = np.asarray(parts[domain]).reshape(24, 32, -1)
+            np.testing.assert_array_equal(item[f"real_{domain}"].permute(1, 2, 0), pixels)
+
+    def test_of_a_file_that_training_refuses(self) -> None:
+        with pytest.raises(UserError, match=r"^is 24 × 63 \(height × width\): an odd width has no two halves"):
+            PairedSideBySide("nowhere").parts(plain(0, 24, 63))
+
+    def test_of_other_data_sets_are_none(self) -> None:
+        assert PairedFolders("nowhere").parts(plain(0)) == {}
 
 
 class TestTestFolder:

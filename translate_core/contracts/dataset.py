@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 Item = dict[str, Tensor]
@@ -90,6 +91,16 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A short hash that changes when the images do; computed without reading every byte twice."""
+
+    def parts(self, image: Image.Image) -> Mapping[str, Image.Image]:
+        """The images in one file, by domain, for data sets whose files hold several; empty where a file is one image.
+
+        Works on a data set that is not open, and cuts a file exactly as training does, so that a trained run can be
+        applied to files of the kind that it was trained on. Empty by default.
+
+        image: as Pillow opens the file. Raises UserError for a file that training would refuse.
+        """
+        return {}
 
     def close(self) -> None:
         """Give back what `open` took; the splits are not used afterwards. Does nothing by default."""

@@ -103,8 +103,12 @@ class PairedSideBySide(ImageFiles):
                 ],
             )
 
-    def _parts(self, folder: str, image: Image.Image) -> list[Image.Image]:
-        """The half of A, then that of B."""
+    def parts(self, image: Image.Image) -> Mapping[str, Image.Image]:
+        """The halves of a file by domain, each with the channels of its domain.
+
+        Raises:
+            UserError: the file is damaged, its width is odd, or it is taller than wide.
+        """
         whole = {channels: convert(image, channels) for channels in set(self.channels.values())}
         width, height = next(iter(whole.values())).size
         if width % 2:
@@ -118,4 +122,11 @@ class PairedSideBySide(ImageFiles):
                 f"{_OTHERS} reads pairs of two files"
             )
         halves = [(0, 0, width // 2, height), (width // 2, 0, width, height)]
-        return [whole[self.channels[domain]].crop(halves[0 if domain == self._left else 1]) for domain in ("A", "B")]
+        return {
+            domain: whole[self.channels[domain]].crop(halves[0 if domain == self._left else 1]) for domain in ("A", "B")
+        }
+
+    def _parts(self, folder: str, image: Image.Image) -> list[Image.Image]:
+        """The half of A, then that of B."""
+        parts = self.parts(image)
+        return [parts["A"], parts["B"]]
