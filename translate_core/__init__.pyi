@@ -1,6 +1,6 @@
 """The public names of the engine, and where each is defined."""
 
-from .contracts.dataset import Dataset, Item, TestSplit, TrainSplit
+from .contracts.dataset import Dataset, Item, TestSplit, TrainSplit, to_uint8
 from .contracts.direction import Choice, Direction
 from .contracts.factory import Factory
 from .contracts.hook import CONTRACT, hookimpl
@@ -8,14 +8,17 @@ from .contracts.length import Length
 from .contracts.loss import Frozen, Loss, Tensors
 from .contracts.method import Method
 from .contracts.metric import Metric
+from .contracts.network import Network
 from .contracts.observer import Observer, Result, RunInfo, Sample
 from .contracts.pool import NoPool, Pool
 from .contracts.registrar import Registrar
 from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, generator, head
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
-from .errors import DataError, Fault, RecipeError, UserError
+from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
+from .runtime.console import stderr
 from .runtime.files import atomic_write, sha256_of, write_text
+from .storage.weights import read_weights
 from .translating.translator import Translator
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "Loss",
     "Method",
     "Metric",
+    "Network",
     "NoPool",
     "Observer",
     "Pool",
@@ -50,12 +54,16 @@ __all__ = [
     "Translator",
     "UserError",
     "atomic_write",
+    "did_you_mean",
     "discriminator",
     "generator",
     "head",
     "hookimpl",
+    "read_weights",
     "sha256_of",
+    "stderr",
     "tensor",
     "tensors",
+    "to_uint8",
     "write_text",
 ]

@@ -72,7 +72,10 @@ def nearest(asked: str, existing: Iterable[str]) -> str | None:
 
 
 def did_you_mean(asked: str, existing: Iterable[str]) -> str:
-    """`, did you mean 'x'?` when something is near, else a full stop."""
+    """The end of a message about a name that does not exist.
+
+    `, did you mean 'x'?` when one of the `existing` names is near to `asked`, else a full stop.
+    """
     match = nearest(asked, existing)
     return f", did you mean '{match}'?" if match else "."
 

@@ -136,7 +136,7 @@ def test_an_installed_package_trains(stranger: Path, write_recipe: Callable[...,
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["plugins"]["stranger"] == "1.2.3"
     assert record["recipe"]["losses"]["colour"] == {"type": "stranger_colour", "weight": 3.0, "power": 1}
-    assert "layers.0.weight" in weights.read(tmp_path / "run" / "weights" / "G_AB.safetensors")
+    assert "layers.0.weight" in weights.read_weights(tmp_path / "run" / "weights" / "G_AB.safetensors")
 
 
 @pytest.fixture

@@ -115,5 +115,5 @@ def to_unit_range(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] to 0 … 255, clamped and truncated as the reference implementation writes its PNG files."""
+    """Images in [-1, 1] as uint8 0 … 255, detached; clamped and truncated, as CycleGAN writes PNG files."""
     return images.detach().float().add(1.0).mul(127.5).clamp_(0.0, 255.0).to(torch.uint8)

@@ -16,6 +16,9 @@ OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
 _REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+"""The rich console on standard error, where the engine prints its messages. While a live display of it is shown, what
+is printed with it appears above the display."""
+
 stdout = Console(highlight=False, soft_wrap=True)
 
 

@@ -28,7 +28,6 @@ from translate_core.storage.checkpoints import Checkpoints
 
 RECIPE = "recipe.yaml"
 RECORD = "run.json"
-METRICS = "metrics.jsonl"
 RESULTS = "results.json"
 
 

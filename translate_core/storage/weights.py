@@ -30,7 +30,7 @@ def load_into(network: nn.Module, path: str, name: str) -> None:
     Raises UserError when the file cannot be read, holds more than tensors, or does not fit the network.
     """
     file = Path(path)
-    state = clean(read(file), network)
+    state = clean(read_weights(file), network)
     own = network.state_dict()
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
@@ -52,8 +52,11 @@ def load_into(network: nn.Module, path: str, name: str) -> None:
     network.load_state_dict(state)
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The state_dict in a file of weights. Raises UserError."""
+def read_weights(file: Path) -> dict[str, Any]:
+    """Reads the state_dict in a file of weights (`.pth`, `.pt`, `.safetensors`): names to tensors on the CPU.
+
+    No code of the file is run. Raises UserError when the file is missing, damaged, or holds more than tensors.
+    """
     if not file.is_file():
         raise UserError(no_file(file))
     try:

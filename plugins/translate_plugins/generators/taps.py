@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
-from translate_core import UserError
-from translate_core.errors import did_you_mean
+from translate_core import UserError, did_you_mean
 
 
 def check_taps(asked: Iterable[str], existing: Mapping[str, object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from translate_core.contracts.network import Network
+from translate_core import Network
 
 
 def gradients_of_scores(judge: Network, images: Tensor) -> list[Tensor]:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from translate_core import Loss, Method, Tensors, UserError
-from translate_core.errors import did_you_mean
+from translate_core import Loss, Method, Tensors, UserError, did_you_mean
 
 Pairs = dict[str, str] | str
 """In a recipe: tensor -> what it is compared with, or the name of one of the method's own tables of pairs."""

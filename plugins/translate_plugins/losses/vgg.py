@@ -12,9 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from translate_core import UserError
-from translate_core.errors import did_you_mean
-from translate_core.storage.weights import read
+from translate_core import UserError, did_you_mean, read_weights
 from translate_plugins.datasets.lock import locked
 from translate_plugins.datasets.transfer import TransferError, discard, transfer
 from translate_plugins.losses.pairwise import written
@@ -61,7 +59,7 @@ class VGGFeatures(nn.Module):
 
         Raises UserError for a file that is not of this network.
         """
-        state = read(file)
+        state = read_weights(file)
         own = self.features.state_dict()
         missing = [f"features.{key}" for key in own if f"features.{key}" not in state]
         if missing:

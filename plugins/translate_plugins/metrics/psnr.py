@@ -8,8 +8,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from translate_core.contracts.dataset import to_uint8
-from translate_core.contracts.metric import Metric
+from translate_core import Metric, to_uint8
 
 _PEAK = 255.0
 _CAP = 100.0

@@ -7,9 +7,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from translate_core.contracts.dataset import to_uint8
-from translate_core.contracts.metric import Metric
-from translate_core.errors import UserError
+from translate_core import Metric, UserError, to_uint8
 from translate_plugins.similarity import WINDOW, structural_similarity
 
 

@@ -1,4 +1,4 @@
-"""Samples drawn as one labelled picture."""
+"""Grids of sample pictures with labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from translate_core.contracts.observer import Sample
+from translate_core import Sample
 
 WORDS = {
     "real": "real",
@@ -19,9 +19,10 @@ WORDS = {
     "other": "another draw",
     "attention": "attention",
 }
-"""What a tensor is, by the part of its name before `_`. Any other is headed by its name alone."""
+"""Column headings by the part of a tensor's name before `_`. Other tensors are headed by their name alone."""
 
-# Sides in pixels of what is drawn: smaller pictures are enlarged, larger ones reduced, all of a grid alike.
+# Limits of a picture's longer side in pixels. Smaller pictures are enlarged and larger ones reduced, all of a grid by
+# the same factor.
 _SMALLEST, _LARGEST = 128, 512
 _MARGIN, _GAP = 12, 6
 _TITLE, _WORD, _SMALL = 20, 16, 13
@@ -31,13 +32,13 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_grids(step: int, samples: Sequence[Sample]) -> Iterator[tuple[str, Image.Image]]:
-    """Every direction and its grid, in the order in which the samples name them."""
+    """Yields each direction with its grid, in the order in which the directions first appear in `samples`."""
     for direction in dict.fromkeys(sample.direction for sample in samples):
         yield direction, _draw(f"{direction}   step {step}", [row for row in samples if row.direction == direction])
 
 
 def _draw(title: str, rows: Sequence[Sample]) -> Image.Image:
-    """One row an image with its name below, one column a tensor, headed by what it is and by its name."""
+    """A row for each image with its name below, a column for each tensor with its heading and its name above."""
     zoom = _zoom(rows)
     panels = [{label: _resized(picture, zoom) for label, picture in row.pictures.items()} for row in rows]
     labels = list(dict.fromkeys(label for row in panels for label in row))
@@ -77,7 +78,7 @@ def _word(label: str) -> str:
 
 
 def _zoom(rows: Sequence[Sample]) -> int:
-    """By how much to enlarge; where negative, to reduce. Whole numbers, so that a pixel stays a pixel."""
+    """The factor of enlargement, or minus the factor of reduction; a whole number, so that no pixel is interpolated."""
     side = max(max(picture.shape[-2:]) for row in rows for picture in row.pictures.values())
     return math.ceil(_SMALLEST / side) if side <= _LARGEST else -math.ceil(side / _LARGEST)
 
@@ -91,7 +92,7 @@ def _resized(picture: Tensor, zoom: int) -> Image.Image:
 
 
 def _shortened(text: str, font: Font, width: int) -> str:
-    """The text with its middle left out where it is wider than `width` pixels."""
+    """The text, with its middle replaced by `…` where it is wider than `width` pixels."""
     kept = len(text)
     short = text
     while font.getlength(short) > width and kept > 2:

@@ -1,4 +1,4 @@
-"""The numbers of a run as JSON lines."""
+"""The losses and test metrics of a run as JSON lines."""
 
 from __future__ import annotations
 
@@ -9,40 +9,39 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from translate_core.contracts.observer import Observer, Result, RunInfo
-from translate_core.storage.run_folder import METRICS
+from translate_core import Observer, Result, RunInfo, write_text
+
+_FILE = "metrics.jsonl"
 
 
 class MetricsLog(Observer):
-    """Writes losses and test metrics to `metrics.jsonl`, a JSON object a line.
+    """Writes losses and test metrics to `metrics.jsonl`, one JSON object per line.
 
     Losses: `{"step", "epoch", "kind": "losses", "losses": {name: value}, "learning_rates": {side: rate}, "seconds"}`.
     Test metrics: `{"step", "epoch", "kind": "evaluation", "results": [{"name", "value", "direction", "on", "protocol",
-    "higher_is_better"}], "seconds"}`. `epoch` counts from 1, `seconds` is the time that the run has taken, over all its
-    sessions. When a run goes on, what it will do again is cut off first.
+    "higher_is_better"}], "seconds"}`. `epoch` counts from 1, `seconds` is the training time over all sessions of the
+    run. When a run is resumed, the lines of steps after the checkpoint are removed first.
     """
 
     def on_start(self, run: RunInfo) -> None:
-        """Keeps the lines of the steps that are done."""
+        """Opens the file and keeps the lines up to the step at which this session starts."""
         self._epoch = run.epoch
-        path = run.folder / METRICS
+        path = run.folder / _FILE
         kept = _lines_until(path, run.start)
         self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        part = path.with_name(path.name + ".part")
-        part.write_text("".join(map(_line, kept)), encoding="utf-8")
-        part.replace(path)
+        write_text(path, "".join(map(_line, kept)))
         self._stream: TextIO = path.open("a", encoding="utf-8")
 
     def on_losses(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
-        """A line."""
+        """Writes one line."""
         self._write(step, "losses", losses=dict(losses), learning_rates=dict(rates))
 
     def on_evaluation(self, step: int, results: Sequence[Result]) -> None:
-        """A line."""
+        """Writes one line."""
         self._write(step, "evaluation", results=[asdict(result) for result in results])
 
     def on_stop(self, step: int, finished: bool) -> None:
-        """Every line is on its way already."""
+        """Closes the file; every line has been flushed already."""
         self._stream.close()
 
     def _write(self, step: int, kind: str, **values: object) -> None:
@@ -57,7 +56,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _lines_until(path: Path, step: int) -> list[dict[str, Any]]:
-    """What the file says about steps up to `step`; a line that a kill has torn is passed over."""
+    """The rows of the file up to `step`. A line that was cut off when the process was killed is skipped."""
     if not path.exists():
         return []
     rows = []

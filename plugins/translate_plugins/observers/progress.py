@@ -15,8 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
-from translate_core.runtime.console import stderr
+from translate_core import Observer, Result, RunInfo, Sample, stderr
 
 _REDRAW = 0.5
 """Seconds between two pictures of the bar. It is drawn by the training process: drawing takes milliseconds."""

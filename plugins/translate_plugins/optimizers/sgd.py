@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
-from translate_core.errors import UserError
+from translate_core import UserError
 from translate_plugins.optimizers.fused import fused
 
 

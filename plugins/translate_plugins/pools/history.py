@@ -8,8 +8,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from translate_core.contracts.pool import Pool
-from translate_core.errors import UserError
+from translate_core import Pool, UserError
 
 
 class History(Pool):

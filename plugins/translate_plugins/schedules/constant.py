@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate_core.contracts.schedule import Schedule
+from translate_core import Schedule
 
 
 class Constant(Schedule):

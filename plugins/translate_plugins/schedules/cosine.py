@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from translate_core.contracts.schedule import Schedule
+from translate_core import Schedule
 
 
 class Cosine(Schedule):

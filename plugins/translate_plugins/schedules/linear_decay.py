@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from translate_core.contracts.length import Length
-from translate_core.contracts.schedule import Schedule
+from translate_core import Length, Schedule
 
 _HUNDRED_EPOCHS = Length(100, "epochs")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt
 
-from translate_core.contracts.schedule import Schedule
+from translate_core import Schedule
 
 
 class Plateau(Schedule):

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from translate_core.contracts.length import Length
-from translate_core.contracts.schedule import Schedule
-from translate_core.errors import UserError
+from translate_core import Length, Schedule, UserError
 
 
 class Step(Schedule):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate_core.contracts.factory import Factory
-from translate_core.contracts.length import Length
-from translate_core.contracts.schedule import Schedule
-from translate_core.errors import UserError
+from translate_core import Factory, Length, Schedule, UserError
 from translate_plugins.schedules.constant import Constant
 
 
