@@ -18,6 +18,7 @@ from .contracts.tensor import tensor, tensors
 from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
 from .runtime.console import stderr
 from .runtime.files import atomic_write, sha256_of, write_text
+from .runtime.progress import ProgressDisplay, progress
 from .storage.weights import read_weights
 from .translating.translator import Translator
 
@@ -41,6 +42,7 @@ __all__ = [
     "NoPool",
     "Observer",
     "Pool",
+    "ProgressDisplay",
     "RecipeError",
     "Registrar",
     "Result",
@@ -59,6 +61,7 @@ __all__ = [
     "generator",
     "head",
     "hookimpl",
+    "progress",
     "read_weights",
     "sha256_of",
     "stderr",

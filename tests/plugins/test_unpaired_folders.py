@@ -602,22 +602,6 @@ class TestOpening:
         assert len(decoded) == len(set(decoded)) == 14
         data.close()
 
-    def test_a_bar_on_a_terminal(self) -> None:
-        main, terminal = os.openpty()
-        program = (
-            "import sys\n"
-            "from translate_plugins.datasets.progress import progress\n"
-            "with progress('decoding [tiny]', 14) as advance:\n"
-            "    for _ in range(14): advance(1)\n"
-        )
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
-        subprocess.run([sys.executable, "-c", program], stderr=terminal, env=environment, check=True)
-        os.close(terminal)
-        shown = os.read(main, 100_000).decode()
-        os.close(main)
-        assert "decoding [tiny]" in shown
-        assert "14/14" in shown
-
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_images_are_not_gathered_in_memory(self, tmp_path: Path) -> None:
         """Images that are enlarged take little time to decode and much room: 180 MB here."""

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
-from translate_core.runtime import console
 from translate_core.runtime.console import OK, USER_FAULT, guarded, tell
 from translate_core.runtime.device import CHOICES
 from translate_core.runtime.images import SUFFIXES, find_images, open_image
+from translate_core.runtime.progress import progress
 from translate_core.translating.translator import Translator
 
 Translate = Callable[[Image.Image], list[Image.Image]]
-
-_TELL_EVERY = 10.0
-"""Seconds between lines about how far it has come, where there is no terminal."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -208,7 +202,7 @@ def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
 def _translate_all(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:
     """Writes every image that can be translated; returns what is wrong with the others."""
     faults = []
-    with _progress(len(jobs)) as advance:
+    with progress("translating", len(jobs), "images", announce=False) as advance:
         for target, source in jobs.items():
             try:
                 images = translate(open_image(source.read_bytes()))
@@ -222,7 +216,7 @@ def _translate_all(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -
                 for number, image in enumerate(images, 1):
                     folder = out / f"sample-{number}" if len(images) > 1 else out
                     _write(image, folder / target.relative_to(out))
-            advance()
+            advance(1)
     return faults
 
 
@@ -238,27 +232,6 @@ def _write(image: Image.Image, target: Path) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Yields a function to call after each image: a bar on a terminal, else a line now and then."""
-    if console.stderr.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console.stderr) as bar:
-            task = bar.add_task("translating", total=total)
-            yield lambda: bar.advance(task)
-        return
-    done, told = 0, time.monotonic()
-
-    def advance() -> None:
-        nonlocal done, told
-        done += 1
-        if time.monotonic() - told >= _TELL_EVERY:
-            tell(f"  {done} of {total}")
-            told = time.monotonic()
-
-    yield advance
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from .progress import progress
+from translate_core import progress
 
 MOST_BYTES = 10 * 2**30
 MOST_TIMES = 50

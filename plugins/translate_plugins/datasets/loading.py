@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from translate_core import progress
 from translate_core.errors import DataError, Fault, UserError
 from translate_core.runtime.images import open_image
 
-from .progress import progress
 from .store import ImageStore
 
 FAULTS_SHOWN = 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 from urllib.error import HTTPError, URLError
 
-from .progress import progress
+from translate_core import progress
 
 TRIES = 3
 BACK_OFF = 1.0
