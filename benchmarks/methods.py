@@ -99,7 +99,7 @@ def table(rows: list[Row]) -> str:
             f"| {row.parameters:,} | {row.memory:.2f} GB |"
         )
         if ("psnr_guided", "A-B") in row.results:
-            lines.append(f"| `{row.method}`, in the style of the truth | {_scores(row, '_guided')} | | | | |")
+            lines.append(f"| `{row.method}`, in the target's style | {_scores(row, '_guided')} | | | | |")
     both_ways = max(rows, key=lambda row: len(row.results))
     lines.append(f"| *input unchanged* | {_scores(both_ways, '_unchanged')} | | | | |")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""Writes what of the docs is generated from the code: `make docs`.
+"""Writes the generated pages of the documentation: `make docs`.
 
-`docs/options.md` is wholly generated; `docs/contract.md` is written by hand but for the parts between
-`<!-- generated: NAME -->` and `<!-- end -->`. The tests hold that both are current.
+`docs/options.md` is generated entirely. `docs/contract.md` is written by hand, except for the parts between
+`<!-- generated: NAME -->` and `<!-- end -->`. The tests check that both are current.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def hook() -> str:
 
 
 def kinds() -> str:
-    """A row for each kind."""
+    """A table row for each kind."""
     rows = [
         "| kind | registered with | contract | given by the engine | keys of the engine | what it is |",
         "|---" * 6 + "|",
@@ -87,12 +87,12 @@ PARTS: dict[str, Callable[[], str]] = {"hook": hook, "kinds": kinds, "contracts"
 
 
 def contract_page(text: str) -> str:
-    """The page with its generated parts anew."""
+    """The page with its generated parts replaced."""
     return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", text)
 
 
 def _members(cls: type) -> Iterator[str]:
-    """The public attributes and methods that a class has of its own or of a base in the engine."""
+    """The public attributes and methods that a class defines itself or inherits from a base in the engine."""
     seen = set()
     for owner in cls.__mro__:
         if not owner.__module__.startswith("translate_core."):
@@ -116,7 +116,7 @@ def _members(cls: type) -> Iterator[str]:
 
 
 def _described(docstring: str) -> dict[str, str]:
-    """Attributes as docstrings here describe them: `name, name: text`, several in a paragraph."""
+    """Descriptions of attributes from a docstring: `name, name: text`, several in a paragraph."""
     described = {}
     for paragraph in docstring.split("\n\n")[1:]:
         text = " ".join(paragraph.split())
@@ -133,7 +133,7 @@ def _signature(function: Callable[..., Any], *, bound: bool = False, annotations
     if not annotations:
         parameters = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
         signature = signature.replace(return_annotation=signature.empty)
-    # Annotations are texts here, which inspect would print with quotation marks.
+    # Annotations are strings here; inspect prints them with quotation marks.
     return str(signature.replace(parameters=parameters)).replace("'", "")
 
 
@@ -150,7 +150,7 @@ def _paragraphs(item: object) -> str:
 
 
 def _doc_of_public(name: str) -> str:
-    """The docstring of a class or function; of a constant, the text that stands below it in its module."""
+    """The docstring of a class or function; for a constant, the string below it in its module."""
     value = getattr(translate_core, name)
     if (inspect.isclass(value) and value.__name__ == name) or inspect.isfunction(value):
         return _doc(value)
@@ -211,9 +211,9 @@ def options_page(registry: Registry) -> str:
 _OPTIONS_HEAD = """\
 # Every option of every component
 
-Generated from the signatures and docstrings by `make docs`. `type` picks the component, every other key of its block is
-an option of it. Those marked with ° may differ when a run goes on; any other makes it another run. `translate-plugins
-show KIND NAME` prints the whole docstring, also of components that others have written.
+Generated from the signatures and docstrings by `make docs`. `type` selects the component; every other key of its block is
+one of its options. Options marked with ° may change when a run continues; a change of any other option makes a different
+run. `translate-plugins show KIND NAME` prints the whole docstring, also for components of other packages.
 """
 
 
@@ -230,7 +230,7 @@ def _kind_lines(kind: str, registry: Registry) -> list[str]:
     lines = [f"{first_sentence(_doc(getattr(Registrar, kind)))}\n"]
     keys = engine_keys_of(kind, registry)
     if keys:
-        lines += ["In every block of this kind, beside the options:\n"]
+        lines += ["Keys of every block of this kind, in addition to the options:\n"]
         lines += _table([_row(name, key.words, key.default, key.meaning) for name, key in keys.items()])
     return lines
 
@@ -245,7 +245,7 @@ def _table(rows: list[str]) -> list[str]:
 
 
 def pages() -> dict[Path, str]:
-    """Every generated page, as it should be."""
+    """Every generated page with its current text."""
     contract = DOCS / "contract.md"
     return {
         contract: contract_page(contract.read_text(encoding="utf-8")),
