@@ -211,9 +211,9 @@ def options_page(registry: Registry) -> str:
 _OPTIONS_HEAD = """\
 # Every option of every component
 
-Generated from the signatures and docstrings by `make docs`. `type` selects the component; every other key of its block is
-one of its options. Options marked with ° may change when a run continues; a change of any other option makes a different
-run. `translate-plugins show KIND NAME` prints the whole docstring, also for components of other packages.
+Generated from the signatures and docstrings by `make docs`. `type` selects the component; every other key of its block
+is one of its options. Options marked with ° may change when a run continues; a change of any other option makes a
+different run. `translate-plugins show KIND NAME` prints the whole docstring, also for components of other packages.
 """
 
 

@@ -1,4 +1,4 @@
-"""The pages of the documentation taken apart into blocks of code, and what is done with a block of each language."""
+"""Splits the pages of the documentation into blocks of code, and runs a block of each language."""
 
 from __future__ import annotations
 
@@ -32,10 +32,8 @@ from translate_core.contracts import hook as hookspecs
 from translate_core.recipe.overrides import read_recipe
 from translate_core.recipe.resolver import resolve
 
-PAGES = tuple(
-    sorted([*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").glob("*/README.md")])
-)  # fmt: skip
-"""Every page whose blocks are run. The README has tests of its own."""
+PAGES = tuple(sorted([*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").glob("*/README.md")]))
+"""Every page whose blocks are run. The README has its own tests."""
 
 _FENCE = re.compile(r"```(\w*)")
 _NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
@@ -46,7 +44,7 @@ _WITHIN = re.compile(r"# in (recipes/\S+\.yaml)")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page. line: of its fence, from 1. reason: why it is not run; empty where it is."""
+    """A fenced block of a page. line: line number of its fence, from 1. reason: why it is not run, or empty."""
 
     page: Path
     line: int
@@ -56,12 +54,12 @@ class Block:
 
     @property
     def place(self) -> str:
-        """For messages."""
+        """Page and line, for messages."""
         return f"{self.page.name}, line {self.line}"
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Every fenced block, in order. A fence that is indented, or not closed, is a fault of the page."""
+    """Every fenced block, in order. An indented or unclosed fence fails the test."""
     blocks = []
     lines = page.read_text(encoding="utf-8").splitlines()
     opened: tuple[int, str, str] | None = None
@@ -75,14 +73,14 @@ def blocks_of(page: Path) -> list[Block]:
             opened = (number, match[1], reason[1] if reason else "")
             code = []
         elif opened is not None and line == "```":
-            start, language, told = opened
-            blocks.append(Block(page, start, language, "\n".join([*code, ""]), told))
+            start, language, why = opened
+            blocks.append(Block(page, start, language, "\n".join([*code, ""]), why))
             opened = None
         elif opened is not None:
             code.append(line)
         else:
             assert not re.match(r"( {4}|\t)\S", line) or before.lstrip()[:2] in ("- ", "* ", "1."), (
-                f"{page.name}, line {number}: code stands in fences, so that it is run"
+                f"{page.name}, line {number}: put code into fences, so that it is run"
             )
         if line.strip():
             before = line
@@ -91,20 +89,20 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def prose_of(page: Path) -> str:
-    """A page without its blocks."""
+    """The text of a page without its blocks."""
     return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
 def commands_of(code: str) -> list[list[str]]:
-    """The commands of a bash block, as words; comments left out, lines that end with a backslash joined."""
+    """The commands of a bash block, as words, without comments; lines that end with a backslash are joined."""
     joined = code.replace("\\\n", " ")
     return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
 
 
 class Session:
-    """What a reader does who goes through a page from top to bottom, in a folder like the repository's.
+    """Runs the blocks of one page from top to bottom, in a folder like the repository's.
 
-    Recipes are trained at a reduced size, and what a page only assumes to be there (photos, a trained run) is made.
+    Recipes are trained at a reduced size. Files that a page assumes (photos, a trained run) are created.
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,21 +117,25 @@ class Session:
         self._used: set[tuple[str, str]] = set()
 
     def do(self, block: Block) -> None:
-        """Runs a block in the way of its language."""
+        """Runs a block according to its language."""
         ways: Mapping[str, Callable[[Block], None]] = {
-            "python": self._python, "yaml": self._yaml, "bash": self._bash, "json": self._json, "toml": self._toml
-        }  # fmt: skip
+            "python": self._python,
+            "yaml": self._yaml,
+            "bash": self._bash,
+            "json": self._json,
+            "toml": self._toml,
+        }
         assert block.language in ways, (
             f"{block.place}: a block of {block.language or 'no language'} cannot be run; "
-            f"say why above it, <!-- not run: REASON -->, or give it one of {', '.join(ways)}"
+            f"give the reason above it, <!-- not run: REASON -->, or use one of {', '.join(ways)}"
         )
         ways[block.language](block)
 
     def finish(self) -> None:
-        """Every component that the page registers must have been trained by a recipe of the page."""
+        """Asserts that a recipe of the page trained every component that the page registers."""
         for name in set(sys.modules) - self._modules:
             if str(self.folder) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]  # of what was installed for this page alone
+                del sys.modules[name]  # installed for this page only
         assert self._offered <= self._used, f"registered and not trained: {self._offered - self._used}"
 
     # Python
@@ -143,7 +145,7 @@ class Session:
         path = self.folder / (name[1] if name else f"block_at_line_{block.line}.py")
         path.write_text(block.code, encoding="utf-8")
         if "@hookimpl" in block.code:
-            assert name, f"{block.place}: a plugin begins with the name of its file, # mine.py"
+            assert name, f"{block.place}: begin a plugin with the name of its file, # mine.py"
             self._offered |= _components(path)
             return
         found = runpy.run_path(str(path), run_name="__main__")
@@ -185,7 +187,7 @@ class Session:
         resolve(path, read_recipe(path))
 
     def _train(self, data: Mapping[str, Any], name: str) -> None:
-        """As it stands it must be valid; what is trained, two steps, is smaller."""
+        """Validates the recipe as written, then trains a reduced version for two steps."""
         self._resolve(data, name)
         small = _shrunk(data, self.folder / "small")
         self._write(yaml.safe_dump(small, sort_keys=False), name)
@@ -209,7 +211,7 @@ class Session:
                 "pip": self._pip,
                 "source": _source,
             }
-            assert program in ways, f"{block.place}: nothing is known of the command {program}"
+            assert program in ways, f"{block.place}: unknown command {program}"
             try:
                 ways[program](words[1:])
             except SystemExit as ended:
@@ -236,7 +238,7 @@ class Session:
     def _translate_apply(self, arguments: Sequence[str]) -> None:
         options = apply.parser().parse_args(arguments)
         self.trained(options.run)
-        if options.checkpoint is not None:  # a step that the run has at full length
+        if options.checkpoint is not None:  # the reduced run does not have this step
             arguments = ["1" if word == options.checkpoint else word for word in arguments]
         for given in [*options.inputs, *(Path(text.partition("=")[2]) for text in options.choose)]:
             self.pictures(given)
@@ -252,7 +254,7 @@ class Session:
         self._translate_run(words[at + 2 :])
 
     def _pip(self, arguments: Sequence[str]) -> None:
-        """The project itself, which is installed, a package of its examples, or one that the page has made."""
+        """Installs an example package, or one that the page created; the project itself is installed already."""
         assert arguments[0] == "install"
         for given in arguments[1:]:
             package = self.folder / re.sub(r"\[\w+\]$", "", given)
@@ -268,21 +270,21 @@ class Session:
             subprocess.run([sys.executable, "-m", "pip", *words, str(package)], check=True, env=quiet)
             self._monkeypatch.syspath_prepend(site)
 
-    # What pages take for granted
+    # Files that pages assume
 
     def trained(self, folder: Path) -> None:
-        """The run of a recipe of the project, at a reduced size, under its default name."""
+        """Trains a recipe of the project at a reduced size, under its default name."""
         if (self.folder / folder / "run.json").exists():
             return
-        assert folder.parts[0] == "runs", f"{folder} is nothing that a page has trained"
+        assert folder.parts[0] == "runs", f"{folder} is not the folder of a run"
         recipe = REPOSITORY / "recipes" / f"{folder.name}.yaml"
-        assert recipe.is_file(), f"no recipe would be trained in {folder}"
+        assert recipe.is_file(), f"{folder} is not the run of a recipe of the project"
         place = self.folder / "reduced" / folder.name
         place.mkdir(parents=True)
         assert run.main([str(reduced(recipe, place)), "--out", str(self.folder / folder), "--device", "cpu"]) == 0
 
     def pictures(self, path: Path) -> None:
-        """An image, or a folder of two."""
+        """Creates an image, or a folder with two images."""
         path = self.folder / path
         if path.exists():
             return
@@ -295,7 +297,7 @@ class Session:
     # Other languages
 
     def _json(self, block: Block) -> None:
-        """Lines of metrics.jsonl: they have the keys that lines of their kind have."""
+        """Compares the keys of lines of metrics.jsonl with those of real lines of the same kind."""
         self.trained(Path("runs/quickstart"))
         lines = (self.folder / "runs" / "quickstart" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         real = {row["kind"]: row for row in map(json.loads, lines)}
@@ -310,13 +312,13 @@ class Session:
 
 
 def _merged(recipe: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe with blocks in place of its own; null takes one away."""
+    """A recipe with some of its blocks replaced; null removes a block."""
     merged = {**yaml.safe_load(recipe.read_text(encoding="utf-8")), **changes}
     return {key: value for key, value in merged.items() if value is not None}
 
 
 def _shrunk(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Two steps on small images."""
+    """The recipe with two steps on small images."""
     small = dict(data)
     for kind in ("generator", "discriminator", "head"):
         if kind in small:
@@ -330,7 +332,7 @@ def _shrunk(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _components(plugin: Path) -> set[tuple[str, str]]:
-    """Kind and name of all that a plugin file registers."""
+    """Kind and name of every component that a plugin file registers."""
     ours, all_ = load_plugins().registry, load_plugins([plugin.name], plugin.parent).registry
     found = {(kind, name) for kind in KINDS for name in set(all_.names(kind)) - set(ours.names(kind))}
     assert found, f"{plugin.name} registers nothing"
@@ -338,7 +340,7 @@ def _components(plugin: Path) -> set[tuple[str, str]]:
 
 
 def _used(data: Any, key: str = "") -> set[tuple[str, str]]:
-    """Kind and name of all components that a recipe names; those of an unknown kind count for every kind."""
+    """Every name of a component in a recipe, combined with every kind."""
     if not isinstance(data, Mapping):
         return set()
     found = {(kind, data["type"]) for kind in KINDS} if isinstance(data.get("type"), str) else set()
@@ -346,7 +348,7 @@ def _used(data: Any, key: str = "") -> set[tuple[str, str]]:
 
 
 def _keys(row: Any) -> Any:
-    """The names in a line of metrics.jsonl, in depth."""
+    """The keys of a line of metrics.jsonl, nested."""
     if isinstance(row, Mapping):
         return {key: _keys(value) for key, value in row.items()}
     return [_keys(row[0])] if isinstance(row, list) and row else None
@@ -362,7 +364,7 @@ def _make(arguments: Sequence[str]) -> None:
 
 
 def _python3(arguments: Sequence[str]) -> None:
-    """A script of the project, or a module of Python's or pytest's."""
+    """Checks that a script of the project exists, or that a module is venv or pytest."""
     if arguments[0] == "-m":
         assert arguments[1] in ("venv", "pytest"), f"python -m {arguments[1]}"
     else:

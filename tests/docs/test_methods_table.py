@@ -1,4 +1,4 @@
-"""The table of methods: whole, honest about the collapse, and made by the command that stands beside it."""
+"""The table of methods is complete, shows the collapse of `gan`, and is written by the command beside it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_method_has_a_row() -> None:
 
 
 def test_the_collapse_shows() -> None:
-    """Against the truth the adversarial loss alone is worse than its input, and than whatever is tied to it."""
+    """The adversarial loss alone scores less than the unchanged input and than methods with further losses."""
     scores = {row.split("`")[1] if row.startswith("[") else row: values[:2] for row, values in ROWS.items()}
     collapsed, unchanged = scores["gan"], scores["*input unchanged*"]
     assert all(mine < theirs for mine, theirs in zip(collapsed, unchanged, strict=True))
@@ -40,7 +40,7 @@ def test_the_collapse_shows() -> None:
         )
 
 
-def test_the_command_makes_one() -> None:
+def test_the_command_makes_a_row() -> None:
     short = ["training.length=20 steps", "data.train=8", "data.test=2", "training.sample_every=null"]
     sets = [word for override in short for word in ("--set", override)]
     done = subprocess.run(

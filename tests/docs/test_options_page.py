@@ -1,4 +1,4 @@
-"""The page of options names every option of every built-in component, and says what it means."""
+"""The page of options lists every option of every built-in component with its meaning."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PAGE = (REPOSITORY / "docs" / "options.md").read_text(encoding="utf-8")
 
 
 def section(heading: str) -> str:
-    """What stands below a heading, up to the next one."""
+    """The text below a heading, up to the next one."""
     return re.split(r"^#", PAGE.split(f"\n{heading}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def test_the_enumeration_is_whole() -> None:
+def test_the_enumeration_is_complete() -> None:
     assert len(BUILT_IN) >= 58
     assert sum(len(option_texts(item, REGISTRY)) for item in BUILT_IN) >= 150
     assert PAGE.count("\n### ") == len(BUILT_IN)
@@ -29,10 +29,10 @@ def test_the_enumeration_is_whole() -> None:
 
 @pytest.mark.parametrize("item", BUILT_IN, ids=lambda item: f"{item.kind}-{item.name}")
 def test_every_option_is_described(item: Registration) -> None:
-    """By whoever wrote it, in the section `Args:` of the docstring; the page is made of that."""
+    """Every option has a description in the section `Args:` of its docstring, and the page shows it."""
     assert summary_of(item), f"{item.kind} {item.name} has no docstring"
     missing = [text.path for text in option_texts(item, REGISTRY) if not text.meaning]
-    assert missing == [], f"{item.kind} {item.name}: the section `Args:` has nothing on {', '.join(missing)}"
+    assert missing == [], f"{item.kind} {item.name}: the section `Args:` does not describe {', '.join(missing)}"
     found = section(f"### {item.kind} `{item.name}`")
     assert found.strip().startswith(summary_of(item))
     for text in option_texts(item, REGISTRY):

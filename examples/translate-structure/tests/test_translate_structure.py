@@ -1,4 +1,4 @@
-"""What the components promise, against independent references."""
+"""Compares the components with independent references."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Components for `translate` that keep the structure of an image."""
+"""Components for image translation that keep the structure of an image."""

@@ -1,4 +1,4 @@
-"""A U-Net that chooses what its shortcuts carry."""
+"""A U-Net with attention gates on its shortcuts."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 
 
 class AttentionUNet(nn.Module):
-    """A U-Net whose shortcuts pass attention gates: details are carried over where the deeper layers ask for them.
+    """A U-Net with attention gates: deeper layers select the details that the shortcuts carry over.
 
     The encoder and decoder are those of Ronneberger, Fischer and Brox, U-Net, MICCAI 2015, padded and with instance
-    norms: two 3×3 convolutions at each scale, halved by max pooling, doubled by nearest neighbour and a convolution.
+    norms: two 3×3 convolutions at each scale, max pooling by 2, nearest-neighbour upsampling by 2 and a convolution.
     The gates are those of Oktay et al., Attention U-Net: Learning Where to Look for the Pancreas, MIDL 2018, arXiv
     1804.03999, equations 1 and 2, in two dimensions.
 
-    Its taps: `image`, and `scale1`, `scale2` …, what the encoder computes at each scale, the finest first.
+    Its taps: `image`, and `scale1`, `scale2` …, the output of the encoder at each scale, the finest first.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
     (N, out_channels, H, W) in [-1, 1].
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
-        width: channels at full size; each halving doubles them. 64 in the papers.
-        downs: halvings, and doublings. 4 in the papers.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
+        width: channels at full size; each downsampling doubles them. 64 in the papers.
+        downs: downsampling steps, and upsampling steps, each by 2. 4 in the papers.
     """
 
     multiple: int
@@ -67,7 +67,7 @@ class AttentionUNet(nn.Module):
         return [maps[names.index(tap)] for tap in taps]
 
     def _scales(self, x: Tensor, count: int) -> list[Tensor]:
-        """What the first `count` scales of the encoder compute, the finest first."""
+        """The outputs of the first `count` scales of the encoder, the finest first."""
         maps: list[Tensor] = []
         for encode in list(self.encoder)[:count]:
             maps.append(encode(F.max_pool2d(maps[-1], 2) if maps else x))

@@ -1,4 +1,4 @@
-"""A loss that holds the edges of a translation to those of its input."""
+"""A loss that compares the edges of a translation with those of its input."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from translate_core import Loss, Method, Tensors, UserError
 
 
 class Edges(Loss):
-    """The edges of the input are to be in the output: the mean difference of gradient magnitudes.
+    """Mean difference of gradient magnitudes between the input and the output.
 
     Gradients are those of Sobel's filter on the mean over the channels, so that a grey image can be compared with a
     colour image. With `penalise: changed` the loss is |‖∇y‖ - ‖∇x‖|, in the spirit of Mathieu, Couprie and LeCun, Deep
     Multi-Scale Video Prediction beyond Mean Square Error, ICLR 2016, equation 6. With `penalise: lost` it is
-    max(0, ‖∇x‖ - ‖∇y‖): edges must stay, and new ones, such as stripes, cost nothing.
+    max(0, ‖∇x‖ - ‖∇y‖): lost edges are penalised, new ones, such as stripes, are not.
 
     Args:
         penalise: lost (edges of the input that are weaker in the output) or changed (stronger ones too).
-        pairs: output -> the tensor whose edges it is to have; by default, for each direction of the method, its output
-            and its input.
+        pairs: output -> the tensor that its edges are compared with; by default, for each direction of the method, its
+            output and its input.
     """
 
     def __init__(self, *, penalise: Literal["lost", "changed"] = "lost", pairs: dict[str, str] | None = None) -> None:
@@ -29,7 +29,7 @@ class Edges(Loss):
         self.pairs = pairs or {}
 
     def prepare(self, method: Method) -> None:
-        """Takes the method's directions unless the recipe has pairs. Raises UserError when there are none."""
+        """Uses the method's directions unless the recipe has pairs. Raises UserError when there are none."""
         self.pairs = self.pairs or {item.output: item.given for item in method.directions.values()}
         if not self.pairs:
             raise UserError(
@@ -38,7 +38,7 @@ class Edges(Loss):
             )
 
     def generator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
-        """A part for each pair, by its output."""
+        """One part for each pair, named after its output."""
         parts = {}
         for output, source in self.pairs.items():
             missing = gradients(tensors[source]) - gradients(tensors[output])
@@ -47,7 +47,7 @@ class Edges(Loss):
 
 
 def gradients(images: Tensor) -> Tensor:
-    """The magnitude of Sobel's gradient of the mean over the channels, where the filter lies inside the image.
+    """The magnitude of Sobel's gradient of the mean over the channels, wherever the filter fits into the image.
 
     images: (N, C, H, W). Returns (N, 1, H - 2, W - 2); a slope of 1 a pixel has the magnitude 1.
     """
@@ -55,5 +55,5 @@ def gradients(images: Tensor) -> Tensor:
     across, down = grey[..., 2:] - grey[..., :-2], grey[..., 2:, :] - grey[..., :-2, :]
     across = (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 8
     down = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 8
-    # The root has no slope at 0, where a flat image lies.
+    # The square root has no derivative at 0, the value for a constant image.
     return torch.sqrt(across.square() + down.square() + 1e-8)

@@ -1,4 +1,4 @@
-"""A metric of how well edges are kept."""
+"""A metric that measures how well edges are kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 
 
 class GMSD(Metric):
-    """Gradient magnitude similarity deviation, averaged over the images; 0 for equal ones.
+    """Gradient magnitude similarity deviation, averaged over the images; 0 for equal images.
 
     Xue, Zhang, Mou and Bovik, Gradient Magnitude Similarity Deviation: A Highly Efficient Perceptual Image Quality
     Index, IEEE Transactions on Image Processing 23(2), 2014, arXiv 1308.3052: on the luminance of half the size, the

@@ -1,4 +1,4 @@
-"""What this package offers, by the names that recipes use."""
+"""Registers the components of this package under the names that recipes use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from translate_structure.gmsd import GMSD
 
 @hookimpl(contract=1)
 def register(registry: Registrar) -> None:
-    """Called once for every run."""
+    """Is called once for every run."""
     registry.generator("attention_unet", AttentionUNet)
     registry.loss("edges", Edges)
     registry.metric("gmsd", GMSD)
