@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.plugins.made_images import ONLY_8_BITS, colour_png_of_16_bits
 from tests.tiny_runs import PLUGIN, train
 from translate_core import Translator
 from translate_core.commands.apply import main
@@ -129,11 +130,14 @@ class TestWhatCannotBeTranslated:
         (inputs / "a.png").write_bytes(b"")
         (inputs / "deep/c.tif").write_bytes(b"no image")
         (inputs / "broken.png").symlink_to("nowhere")
+        (inputs / "bits.png").write_bytes(colour_png_of_16_bits(np.full((20, 12, 3), 4000)))
         assert translate(run, inputs, "--out", out) == 2
         assert written(out) == {"b.png", "deep/d.png", "e.png"}
         assert capsys.readouterr().err.splitlines()[1:] == [
-            "translate-apply: 3 of 6 images could not be translated",
+            "translate-apply: 4 of 7 images could not be translated",
             f"  {inputs}/a.png: is empty (0 bytes)",
+            f"  {inputs}/bits.png: the image holds 16-bit values within 3840 … 4095, of which Pillow reads the upper 8 "
+            f"bits; {ONLY_8_BITS}",
             f"  {inputs}/broken.png: cannot be read: {os.strerror(errno.ENOENT)}",
             f"  {inputs}/deep/c.tif: is not an image, or of a format that Pillow cannot read",
         ]

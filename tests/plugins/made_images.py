@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from translate_core.contracts.dataset import Dataset, TrainSplit
 from translate_core.errors import DataError
 from translate_core.runtime.images import open_image
 from translate_plugins.datasets import loading
+
+ONLY_8_BITS = "only 8 bits a channel are supported so far: convert it to 8 bits with the range that you want to keep"
 
 
 def noise(seed: int, height: int = 24, width: int = 32, channels: int = 3) -> Image.Image:
@@ -40,6 +45,19 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
     whole.paste(left, (0, 0))
     whole.paste(right, (left.width, 0))
     return whole
+
+
+def colour_png_of_16_bits(pixels: NDArray[Any]) -> bytes:
+    """A PNG file of 16 bits a channel, which Pillow does not write. pixels: (H, W, C), of L, LA, RGB or RGBA."""
+    height, width, channels = pixels.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
 
 
 def bicubic(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:

@@ -17,7 +17,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.plugins.made_images import bicubic, count_decoded, faults_of, folders, noise, plain
+from tests.plugins.made_images import (
+    ONLY_8_BITS,
+    bicubic,
+    colour_png_of_16_bits,
+    count_decoded,
+    faults_of,
+    folders,
+    noise,
+    plain,
+)
 from translate_core.errors import DataError, UserError
 from translate_plugins.datasets import store
 from translate_plugins.datasets.transforms import Transform
@@ -188,21 +197,6 @@ class TestKindsOfImages:
         np.testing.assert_array_equal(one(tmp_path / "b", grey, channels=1)[..., 0], np.asarray(grey))
         colour = noise(1)
         np.testing.assert_array_equal(one(tmp_path / "c", colour, channels=1)[..., 0], np.asarray(colour.convert("L")))
-
-    @pytest.mark.parametrize("name", ["1.png", "1.tif"])
-    def test_16_bits_are_scaled(self, tmp_path: Path, name: str) -> None:
-        pixels = np.linspace(0, 65535, 24 * 32).reshape(24, 32).round().astype(np.uint16)
-        expected = np.round(pixels / 257).astype(np.uint8)
-        assert (expected.min(), expected.max()) == (0, 255)
-        for channels in (1, 3):
-            result = one(tmp_path / str(channels), Image.fromarray(pixels), name, channels=channels)
-            np.testing.assert_array_equal(result, np.repeat(expected[..., None], channels, axis=2))
-
-    def test_16_bits_of_the_other_byte_order(self, tmp_path: Path) -> None:
-        pixels = np.linspace(0, 65535, 24 * 32).reshape(24, 32).round().astype(np.uint16)
-        image = Image.frombytes("I;16B", (32, 24), pixels.astype(">u2").tobytes())
-        expected = np.round(pixels / 257).astype(np.uint8)
-        np.testing.assert_array_equal(one(tmp_path, image, "1.tif", channels=1)[..., 0], expected)
 
     def test_palette(self, tmp_path: Path) -> None:
         image = noise(1).quantize(16)
@@ -498,25 +492,30 @@ class TestImageFaults:
         (root / "testA" / "page.jpg").write_text("<html>")
         (root / "testB" / "cut.png").write_bytes(good.read_bytes()[:60])
         Image.fromarray(np.zeros((4, 4), np.float32)).save(root / "testB" / "float.tif")
-        Image.fromarray(np.full((4, 4), 70_000, np.int32)).save(root / "testB" / "int.tif")
+        Image.fromarray(np.linspace(0, 4095, 16).astype(np.uint16).reshape(4, 4)).save(root / "testB" / "grey.png")
+        (root / "testB" / "colour.png").write_bytes(colour_png_of_16_bits(np.full((4, 4, 3), 4000)))
         faults = faults_of(UnpairedFolders(str(root)))
         assert [path.removeprefix(f"{root}/") for path, _ in faults] == [
             "trainA/big.png",
             "trainB/cut.jpg",
             "testA/empty.png",
             "testA/page.jpg",
+            "testB/colour.png",
             "testB/cut.png",
             "testB/float.tif",
-            "testB/int.tif",
+            "testB/grey.png",
         ]
         messages = [message for _, message in faults]
         assert messages[0] == "has more than 30,000 pixels: cut it into pieces, or make it smaller"
         assert messages[1].startswith("does not decode: image file is truncated")
         assert messages[2] == "is empty (0 bytes)"
         assert messages[3] == "is not an image, or of a format that Pillow cannot read"
-        assert messages[4].startswith("does not decode: ")
-        assert messages[5] == "holds floating point numbers, whose range is not known: save it with 8 or 16 bits"
-        assert messages[6] == "holds 32-bit numbers outside 0 … 65535: save it with 8 or 16 bits"
+        assert messages[4] == (
+            f"holds 16-bit values within 3840 … 4095, of which Pillow reads the upper 8 bits; {ONLY_8_BITS}"
+        )
+        assert messages[5].startswith("does not decode: ")
+        assert messages[6] == f"holds 32-bit floating point values 0 … 0; {ONLY_8_BITS}"
+        assert messages[7] == f"holds 16-bit values 0 … 4095; {ONLY_8_BITS}"
         assert list(temporary.iterdir()) == []
 
     def test_of_many_twenty_are_shown(self, root: Path) -> None:

@@ -13,10 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tests.plugins.made_images import ONLY_8_BITS, colour_png_of_16_bits
 from tests.tiny_runs import PLUGIN, train
 from translate_core import RecipeError, Translator, UserError
 from translate_core.components.plugins import PluginError, load_plugins
 from translate_core.contracts.dataset import to_uint8, to_unit_range
+from translate_core.runtime.images import open_image
 from translate_core.storage.checkpoints import load
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.unet import UNet
@@ -195,11 +197,17 @@ class TestPictures:
         grey = picture(20, 12).convert("L")
         assert (pixels(translator.translate(grey)) == pixels(translator.translate(grey.convert("RGB")))).all()
 
-    def test_16_bits_are_scaled(self, translator: Translator) -> None:
-        grey = picture(20, 12).convert("L")
-        deep = Image.fromarray(pixels(grey).astype(np.uint16) * 257)
-        assert deep.mode == "I;16"
-        assert (pixels(translator.translate(deep)) == pixels(translator.translate(grey))).all()
+    def test_more_than_8_bits_are_refused(self, translator: Translator) -> None:
+        grey = Image.fromarray(np.linspace(0, 4095, 20 * 12).astype(np.uint16).reshape(12, 20))
+        with pytest.raises(UserError) as failure:
+            translator.translate(grey)
+        assert str(failure.value) == f"the image holds 16-bit values 0 … 4095; {ONLY_8_BITS}"
+        colour = open_image(colour_png_of_16_bits(np.full((12, 20, 3), 4000)))
+        assert colour.mode == "RGB"
+        with pytest.raises(
+            UserError, match=r"^the image holds 16-bit values within 3840 … 4095, of which Pillow reads"
+        ):
+            translator.translate(colour)
 
     def test_a_palette_is_looked_up(self, translator: Translator) -> None:
         palette = picture(20, 12).convert("P")

@@ -1,9 +1,10 @@
-"""Which files are images, and how any of them becomes 8-bit RGB or greyscale."""
+"""Finds image files, opens them, and converts any of them to 8-bit RGB or greyscale."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -13,18 +14,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from translate_core.errors import UserError
 
 Channels = Literal[1, 3]
+"""Channels of the images of a domain: 1 for greyscale, 3 for RGB."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Endings of image files, compared without case."""
 
+_BITS_PER_SAMPLE = 258
+"""The TIFF tag."""
+_DEEP_LAYOUT = re.compile(r"(?:I|LA?|RGB[AXa]?|CMYK);(12|16|32)")
+"""Pillow's name of a layout with more than 8 bits a channel, `RGB;16B`; not `BGR;16`, which is 16 bits a pixel."""
+
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name is taken for an image: by its ending, and not hidden."""
+    """Whether a file name is that of an image: it has the ending of one (jpg, png, tif …) and is not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def find_images(folder: Path) -> list[str]:
-    """Names of all images in a folder and its sub-folders, relative to it, with `/`, sorted by code point.
+    """Paths of all images in a folder and its sub-folders, relative to it, with `/`, sorted by code point.
 
     Hidden files and folders are left out. Links to folders are followed, but no folder is visited twice.
     """
@@ -41,20 +48,11 @@ def find_images(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def decode(content: bytes, channels: Channels) -> Image.Image:
-    """The image in a file, as `convert` makes it; of several frames the first one.
-
-    Raises:
-        UserError: the content is no image, is damaged, or is of a kind whose range of values nobody can know.
-    """
-    return convert(open_image(content), channels)
-
-
 def open_image(content: bytes) -> Image.Image:
-    """The image in a file as Pillow opens it: nothing but its header is read.
+    """Opens the content of an image file with Pillow; only the header is read, pixels are decoded on first use.
 
     Raises:
-        UserError: the content is no image, or has more pixels than Pillow takes.
+        UserError: the content is not an image, or has more pixels than Pillow accepts.
     """
     if not content:
         raise UserError("is empty (0 bytes)")
@@ -65,40 +63,70 @@ def open_image(content: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise UserError(f"has more than {limit:,} pixels: cut it into pieces, or make it smaller") from None
-    except Exception as error:  # Pillow's decoders let everything through that a damaged file can cause
+    except Exception as error:  # a damaged file can cause any exception in Pillow's decoders
         raise UserError(f"does not decode: {error}") from None
 
 
-def convert(image: Image.Image, channels: Channels) -> Image.Image:
-    """Any image, upright as its EXIF data say, in mode RGB (3 channels) or L (1 channel).
+def convert_image(image: Image.Image, channels: Channels) -> Image.Image:
+    """An image of any mode with 8 bits a channel, in mode RGB (3 channels) or L (1 channel).
 
-    16-bit greyscale is scaled to 8 bits, transparency is put on white.
+    The rotation in EXIF data is applied, transparency is put on white; of several frames the first one is used. Pass
+    the image as `open_image` returns it: of a file with 16 bits a colour Pillow decodes 8, and once it is decoded
+    nothing in the image shows that.
 
     Raises:
-        UserError: its file is damaged, or it is of a kind whose range of values nobody can know.
+        UserError: the file is damaged, or holds more than 8 bits a channel.
     """
     try:
-        return _flatten(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
+        _refuse_deep(image)
+        return _on_white(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
     except UserError:
         raise
     except Exception as error:  # an image that was only opened is decoded here
         raise UserError(f"does not decode: {error}") from None
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Without transparency and with 8 bits."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _from_16_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
+def _refuse_deep(image: Image.Image) -> None:
+    """Raises UserError for an image of more than 8 bits a channel, with the range of its values."""
+    bits = _bits(image)
+    if bits <= 8:
+        return
     if image.mode == "F":
-        raise UserError("holds floating point numbers, whose range is not known: save it with 8 or 16 bits")
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise UserError("holds 32-bit numbers outside 0 … 65535: save it with 8 or 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        values = np.asarray(image)
+        finite = values[np.isfinite(values)]
+        what = f"{bits}-bit floating point values"
+        what += f" {finite.min():g} … {finite.max():g}" if finite.size else ", none of them finite"
+    elif image.mode.startswith("I"):
+        values = np.asarray(image)
+        what = f"{bits}-bit values {values.min()} … {values.max()}"
+    else:
+        pixels = np.asarray(image)
+        colours = pixels[..., :-1] if image.mode.endswith("A") else pixels
+        unit = 2 ** (bits - 8)
+        low, high = int(colours.min()) * unit, int(colours.max()) * unit + unit - 1
+        what = f"{bits}-bit values within {low} … {high}, of which Pillow reads the upper 8 bits"
+    raise UserError(
+        f"holds {what}; only 8 bits a channel are supported so far: "
+        "convert it to 8 bits with the range that you want to keep"
+    )
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits a channel, of the file where it is not decoded yet; 8 for fewer."""
+    tags = getattr(image, "tag_v2", {})  # a TIFF file's
+    if _BITS_PER_SAMPLE in tags:
+        return max(8, *tags[_BITS_PER_SAMPLE])
+    for tile in getattr(image, "tile", ()):  # how the pixels lie in the file, until they are decoded
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if match := _DEEP_LAYOUT.match(str(arguments[0])):
+            return int(match[1])
+    if image.mode.startswith("I;16"):
+        return 16
+    return 32 if image.mode in ("I", "F") else 8

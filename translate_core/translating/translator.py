@@ -27,7 +27,7 @@ from translate_core.recipe.resolver import resolve
 from translate_core.runtime.console import warn
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.files import sha256_of
-from translate_core.runtime.images import Channels, convert
+from translate_core.runtime.images import Channels, convert_image
 from translate_core.runtime.randomness import Draws
 from translate_core.storage.checkpoints import Checkpoint, Checkpoints, DamagedError
 from translate_core.storage.checkpoints import load as load_checkpoint
@@ -181,7 +181,7 @@ class Translator:
         if not isinstance(image, Image.Image):
             raise UserError(f"{what} must be a PIL image or a tensor, not {type(image).__name__}")
         try:
-            pixels = np.array(convert(image, self._pil_channels(domain)))
+            pixels = np.array(convert_image(image, self._pil_channels(domain)))
         except UserError as error:
             raise UserError(f"{what} {error}") from None
         return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from translate_core.contracts.dataset import TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault
-from translate_core.runtime.images import convert
+from translate_core.runtime.images import convert_image
 
 from .image_files import Group, ImageFiles
 from .layout import Layout
@@ -65,4 +65,4 @@ class DomainFolders(ImageFiles):
             raise DataError(f"data set {self._root}", faults)
 
     def _parts(self, folder: str, image: Image.Image) -> list[Image.Image]:
-        return [convert(image, self.channels[folder[-1]])]
+        return [convert_image(image, self.channels[folder[-1]])]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from translate_core.contracts.dataset import TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault, UserError
-from translate_core.runtime.images import Channels, convert
+from translate_core.runtime.images import Channels, convert_image
 
 from .download import Download
 from .image_files import Group, ImageFiles
@@ -109,7 +109,7 @@ class PairedSideBySide(ImageFiles):
         Raises:
             UserError: the file is damaged, its width is odd, or it is taller than wide.
         """
-        whole = {channels: convert(image, channels) for channels in set(self.channels.values())}
+        whole = {channels: convert_image(image, channels) for channels in set(self.channels.values())}
         width, height = next(iter(whole.values())).size
         if width % 2:
             raise UserError(

@@ -15,9 +15,10 @@ class UnpairedFolders(DomainFolders):
     """Images of two domains without correspondence: `root/trainA`, `root/trainB` and, if wanted, `root/testA`, `testB`.
 
     jpg, jpeg, png, webp, bmp, tif and tiff files in any case, those in sub-folders too; hidden ones are left out.
-    Every kind of image becomes 8-bit RGB or greyscale: 16-bit greyscale is scaled, transparency is put on white, and
-    the rotation in EXIF data is applied. An epoch is max(|A|, |B|) draws. Items hold `real_A` and `real_B`, uint8
-    (C, H, W); test items one of the two, and with `paired_test` its twin as `target_B` or `target_A`.
+    Every kind of image becomes 8-bit RGB or greyscale: transparency is put on white, and the rotation in EXIF data is
+    applied; files of more than 8 bits a channel are refused. An epoch is max(|A|, |B|) draws. Items hold `real_A` and
+    `real_B`, uint8 (C, H, W); test items one of the two, and with `paired_test` its counterpart as `target_B` or
+    `target_A`.
 
     Args:
         root: the folder that holds trainA and trainB, relative to the current folder.
