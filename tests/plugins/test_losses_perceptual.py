@@ -127,7 +127,7 @@ def test_one_channel_is_grey(tmp_path: Path) -> None:
     colour = play(loss, GENERATORS, {"one": x.repeat(1, 3, 1, 1), "two": y.repeat(1, 3, 1, 1)})["one"]
     torch.testing.assert_close(grey, colour)
     four = double(1, 4, 16, 16).float()
-    with pytest.raises(UserError, match="vgg16 sees images with 1 or 3 channels, and was given 4"):
+    with pytest.raises(UserError, match="vgg16 takes images with 1 or 3 channels, and was given 4"):
         play(loss, GENERATORS, {"one": four, "two": four})
     with pytest.raises(UserError, match=r"perceptual compares images, .* and was given 1×8"):
         play(loss, GENERATORS, {"one": double(1, 8), "two": double(1, 8)})
@@ -221,20 +221,20 @@ def test_faults_are_told_before_training(
         "losses.p  vgg16 has no layer 'relu22', did you mean 'relu2_2'? It has: conv1_1, relu1_1, conv1_2, relu1_2, "
     )
     assert words in told("losses.p.layers={relu22: 1}")
-    assert "losses.p  layers names none: give at least one, such as {relu2_2: 1}" in told("losses.p.layers={}")
+    assert "losses.p  layers is empty: give at least one, such as {relu2_2: 1}" in told("losses.p.layers={}")
     assert "losses.p.layers  must be a mapping from text to a number greater than 0" in told(
         "losses.p.layers={relu2_2: 0}"
     )
     assert f"losses.p  there is no file {tmp_path}/vgg61.pth, did you mean 'vgg16.pth'?" in told(
         f"losses.p.weights={tmp_path}/vgg61.pth"
     )
-    words = f"losses.p  {file} is no state_dict of torchvision's vgg16: it has no features.10.weight"
+    words = f"losses.p  {file} is not a state_dict of torchvision's vgg16: it has no features.10.weight"
     assert words in told("losses.p.layers={relu3_1: 1}")
     (tmp_path / "part.pth").write_bytes(file.read_bytes()[:5000])
     assert "part.pth is no file of weights, or it is damaged" in told(f"losses.p.weights={tmp_path}/part.pth")
     other = {key: torch.zeros(3, *value.shape[1:]) for key, value in torch.load(file).items()}
     torch.save(other, tmp_path / "other.pth")
-    words = "other.pth is no state_dict of torchvision's vgg16: its features.0.weight is 3×3×3×3, not 64×3×3×3"
+    words = "other.pth is not a state_dict of torchvision's vgg16: its features.0.weight is 3×3×3×3, not 64×3×3×3"
     assert words in told(f"losses.p.weights={tmp_path}/other.pth")
     torch.save({f"features.{k}": v for k, v in theirs("vgg16", 29).state_dict().items()}, file)
     words = "losses.p  vgg16 needs images of at least 16×16 up to relu5_3, and was given 8×8"
@@ -320,7 +320,7 @@ def test_without_network_it_is_told_before_training(
         del losses["p"]["weights"]
         told = refusal(capsys, write_recipe(losses=losses), tmp_path / "run")
     assert (
-        f"losses.p  needs the weights of vgg16, which are neither at {hub}/vgg16-397923af.pth "
+        f"losses.p  needs the weights of vgg16, which are not at {hub}/vgg16-397923af.pth "
         f"nor could be fetched from {url}: "
     ) in told
     assert "Put the file there by hand, or say where it is: `weights: FILE`" in told

@@ -1,1 +1,1 @@
-"""Losses: terms of the game, each citing its equation."""
+"""Losses: terms of the objective, each citing its equation."""

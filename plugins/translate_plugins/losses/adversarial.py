@@ -1,4 +1,4 @@
-"""The adversarial game: generators and discriminators against each other, whatever the scores are taken to mean."""
+"""Adversarial losses: what they share, whatever function of the scores they minimise."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ Reduction = Literal["mean", "sum"]
 
 
 class AdversarialLoss(Loss):
-    """Both halves of the game over every discriminator of the method's `adversarial_pairs`.
+    """Base of the adversarial losses: a sum over the discriminators of the method's `adversarial_pairs`.
 
-    A discriminator returns one tensor of scores, (N, 1, H, W) or (N, K), or several in a list (scales; a map and the
-    logits of an attention branch); each is scored by itself. Subclasses say what a discriminator pays for its scores
-    of real images and of fakes, and what the generators pay.
+    A discriminator returns one tensor of scores, (N, 1, H, W) or (N, K), or a list of them (scales; a map and the
+    logits of an attention branch), whose members are evaluated separately. Subclasses define the discriminator loss on
+    the scores of real images and of fakes, and the generator loss.
 
     Args:
-        pool: where each discriminator's fakes come from.
-        discriminator_weight: factor on the discriminators' half; 0.5 slows them relative to the generators, as in
-            CycleGAN (section 4), pix2pix and CUT; MUNIT and U-GAT-IT have 1.
-        reduction: how the scores are combined where a discriminator returns a list of them: their mean, or their sum,
-            as in MUNIT and U-GAT-IT.
-        augment: differentiable augmentations of reals and fakes before every discriminator, in both halves: any of
-            color, translation, cutout, each once (Zhao et al., NeurIPS 2020). They help where images are few.
+        pool: the pool of past fakes of each discriminator.
+        discriminator_weight: factor on the discriminator loss; 0.5 slows the discriminators relative to the generators,
+            as in CycleGAN (section 4), pix2pix and CUT; MUNIT and U-GAT-IT use 1.
+        reduction: how the losses of the members are combined where a discriminator returns a list: mean, or sum, as in
+            MUNIT and U-GAT-IT.
+        augment: differentiable augmentations of the real images and fakes that every discriminator is given, in the
+            losses of both sides: any of color, translation, cutout, each once (Zhao et al., NeurIPS 2020). They help
+            when there are few training images.
     """
 
     def __init__(
@@ -52,32 +53,32 @@ class AdversarialLoss(Loss):
         self.pools = nn.ModuleDict()
 
     def prepare(self, method: Method) -> None:
-        """Makes a pool for every discriminator. Raises UserError when the method has none."""
+        """Creates a pool for every discriminator. Raises UserError when the method has no discriminator."""
         if not method.adversarial_pairs:
             raise UserError(f"is adversarial, but method {type(method).__name__} has no discriminator")
         self.pools = nn.ModuleDict({name: self._new_pool() for name in method.adversarial_pairs})
 
     @abstractmethod
     def on_real(self, scores: Tensor) -> Tensor:
-        """What a discriminator pays for its scores of real images; a scalar, averaged over all scores."""
+        """Discriminator loss on the scores of real images: a scalar, the mean over all scores."""
 
     @abstractmethod
     def on_fake(self, scores: Tensor) -> Tensor:
-        """What a discriminator pays for its scores of fakes; a scalar, averaged over all scores."""
+        """Discriminator loss on the scores of fakes: a scalar, the mean over all scores."""
 
     def for_generator(self, scores: Tensor) -> Tensor:
-        """What the generators pay for the scores of their fakes: by default what D would pay, were they real."""
+        """Generator loss on the scores of its fakes, a scalar; by default `on_real` of these scores."""
         return self.on_real(scores)
 
     def constraint(self, tensors: Tensors, name: str, reals: Tensor, fakes: Tensor) -> Tensor | None:
-        """A further term of the discriminator `name`, a scalar; none by default.
+        """A further loss of the discriminator `name`, such as a gradient penalty: a scalar; None by default.
 
-        reals, fakes: (N, C, H, W), as it has just judged them.
+        reals, fakes: (N, C, H, W), as the discriminator has just been given them: from the pool, and augmented.
         """
         return None
 
     def generator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
-        """The fakes are to be taken for real; a part for each fake, the sum over the discriminators that judge it."""
+        """Generator loss, one value per fake: the sum over the discriminators of that fake."""
         parts: dict[str, Tensor] = {}
         for name, (_, fake) in tensors.adversarial_pairs.items():
             fakes = augmented(tensors[fake], self.augment, tensors, "generators", name, "fake")
@@ -86,27 +87,27 @@ class AdversarialLoss(Loss):
         return parts
 
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
-        """Real is to be told from fake; a part for each discriminator. Fakes are detached and go through the pool."""
+        """Discriminator loss, one value per discriminator. Fakes are detached and pass through the pool."""
         parts = {}
         for name, (real, fake) in tensors.adversarial_pairs.items():
-            judge = tensors.network(name)
+            discriminator = tensors.network(name)
             pool = self.pools[name]
             assert isinstance(pool, Pool)
             fakes = pool.query(tensors[fake].detach(), tensors.rng("pool", name))
             fakes = augmented(fakes, self.augment, tensors, "discriminators", name, "fake")
             reals = augmented(tensors[real], self.augment, tensors, "discriminators", name, "real")
-            half = combined(judge(reals), self.on_real, self.reduction)
-            half = half + combined(judge(fakes), self.on_fake, self.reduction)
+            loss = combined(discriminator(reals), self.on_real, self.reduction)
+            loss = loss + combined(discriminator(fakes), self.on_fake, self.reduction)
             constraint = self.constraint(tensors, name, reals, fakes)
             if constraint is not None:
-                half = half + constraint
-            parts[name] = self.discriminator_weight * half
+                loss = loss + constraint
+            parts[name] = self.discriminator_weight * loss
         return parts
 
 
-def combined(judgement: Tensor | list[Tensor], score: Callable[[Tensor], Tensor], reduction: Reduction) -> Tensor:
-    """The scalar `score` of what a discriminator returned; of a list, the mean or the sum of its members' scores."""
-    if isinstance(judgement, Tensor):
-        return score(judgement)
-    scores = torch.stack([score(member) for member in judgement])
-    return scores.mean() if reduction == "mean" else scores.sum()
+def combined(output: Tensor | list[Tensor], loss: Callable[[Tensor], Tensor], reduction: Reduction) -> Tensor:
+    """The scalar `loss` of a discriminator's output; of a list, the mean or the sum of the losses of its members."""
+    if isinstance(output, Tensor):
+        return loss(output)
+    losses = torch.stack([loss(member) for member in output])
+    return losses.mean() if reduction == "mean" else losses.sum()

@@ -12,7 +12,7 @@ from translate_plugins.losses.adversarial import AdversarialLoss
 class BCE(AdversarialLoss):
     """The original adversarial loss: binary cross-entropy on logits, generators in the non-saturating form.
 
-    Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, equation 1 and section 3. It wants a discriminator
+    Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, equation 1 and section 3. It needs a discriminator
     with `output: logits`.
     """
 

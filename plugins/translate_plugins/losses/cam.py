@@ -12,16 +12,16 @@ from translate_plugins.losses.pairwise import Pairs, PairwiseLoss, mean_over_mem
 
 
 class CAM(PairwiseLoss):
-    """A generator's attention is to tell its source domain from its target domain.
+    """The loss of U-GAT-IT's auxiliary classifier, which separates a generator's source from its target domain.
 
-    Kim et al., U-GAT-IT, ICLR 2020, equation 5; the paper's weight is 1000. The generator's auxiliary classifier sees a
-    source image when it translates and a target image in the identity pass: binary cross-entropy of its logits, to 1 of
-    the translation, to 0 of the identity pass. Equation 6, the discriminators' part, is an adversarial loss on what
-    they return beside their maps.
+    Kim et al., U-GAT-IT, ICLR 2020, equation 5; the paper's weight is 1000. The input of the
+    generator's auxiliary classifier is a source image in a translation and a target image in the identity pass: binary
+    cross-entropy of its logits, with target 1 for the translation and 0 for the identity pass. Equation 6, the part of
+    the discriminators, is an adversarial loss on the classifier logits that they return beside their maps.
 
     Args:
         pairs: logits of a translation -> logits of the same generator's identity pass, (N, K) both, or the name of one
-            of the method's tables of pairs.
+            of the method's `pairs`.
     """
 
     def __init__(self, *, pairs: Pairs = "cam") -> None:

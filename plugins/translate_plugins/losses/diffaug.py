@@ -1,8 +1,8 @@
-"""Differentiable augmentation of what discriminators judge.
+"""Differentiable augmentation of the images that discriminators are given.
 
 Zhao, Liu, Lin, Zhu and Han, Differentiable Augmentation for Data-Efficient GAN Training, NeurIPS 2020,
-arXiv 2006.10738. Reals and fakes are augmented alike, also where the generators learn from the judgement, so that the
-discriminator cannot remember the few reals and the generators do not learn to imitate the augmentation.
+arXiv 2006.10738. Real images and fakes are augmented in the same way, in the losses of both sides: the discriminator
+cannot memorise a small set of real images, and the generators do not learn to imitate the augmentation.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _CUT = 1 / 2
 
 
 def augmented(images: Tensor, augment: tuple[Augmentation, ...], tensors: Tensors, *names: str) -> Tensor:
-    """images (N, C, H, W) with these augmentations, in this order; each image has draws of its own.
+    """Augments images (N, C, H, W), in the order of `augment`, with separate draws for each image.
 
-    names: whose draws; the same names give the same augmentation within a batch.
+    names: identify the draws; the same names give the same augmentation within a batch.
     """
     if not augment:
         return images
@@ -32,15 +32,15 @@ def augmented(images: Tensor, augment: tuple[Augmentation, ...], tensors: Tensor
 
 
 def apply(images: Tensor, augment: tuple[Augmentation, ...], draws: Tensor) -> Tensor:
-    """images (N, C, H, W) with these augmentations, in this order.
+    """Augments images (N, C, H, W) by given draws, in the order of `augment`.
 
     color: brightness plus -0.5 … 0.5, then saturation times 0 … 2 (distance from the mean over the channels), then
     contrast times 0.5 … 1.5 (distance from the image's mean).
-    translation: by up to an eighth of either side, the rest is filled with zeros.
+    translation: by up to an eighth of either side; uncovered pixels are zero.
     cutout: a rectangle of half of either side is set to zero; its centre is anywhere, so part of it may lie outside.
 
-    draws: (7, N) from U[0, 1), of the dtype and device of the images, a row for each number that is decided: three of
-    the colour, two of the translation, two of the cutout.
+    draws: (7, N) from U[0, 1), of the dtype and device of the images; rows 0 to 2 for color, 3 and 4 for translation, 5
+    and 6 for cutout.
     """
     for name in augment:
         if name == "color":
@@ -65,14 +65,14 @@ def _translation(images: Tensor, draws: Tensor) -> Tensor:
     height, width = images.shape[2:]
     rows, inside_rows = _shifted(height, draws[0])
     columns, inside_columns = _shifted(width, draws[1])
-    places = rows.unsqueeze(2) * width + columns.unsqueeze(1)  # (N, H, W): where each pixel comes from
+    places = rows.unsqueeze(2) * width + columns.unsqueeze(1)  # (N, H, W): the source index of each pixel
     moved = images.flatten(2).gather(2, places.flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1))
     inside = inside_rows.unsqueeze(2) & inside_columns.unsqueeze(1)
     return moved.view(images.shape) * inside.unsqueeze(1)
 
 
 def _shifted(size: int, draw: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of `size` places, where it comes from (kept inside) and whether that lies inside; (N, size) both."""
+    """The source index of each of `size` pixels, clamped, and whether it lies inside the image; (N, size) both."""
     furthest = int(size * _SHIFT + 0.5)
     shift = _whole(draw, 2 * furthest + 1) - furthest
     source = torch.arange(size, device=draw.device) - shift.unsqueeze(1)
@@ -86,14 +86,14 @@ def _cutout(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def _covered(size: int, draw: Tensor) -> Tensor:
-    """Whether each of `size` places lies in the cut; (N, size)."""
+    """Whether each of `size` pixels lies in the cut-out; (N, size)."""
     length = int(size * _CUT + 0.5)
-    # An even length has its centre between two places, so that there is one centre more.
+    # The centre of an even length lies between two pixels, so there is one more position for it.
     first = (_whole(draw, size + 1 - length % 2) - length // 2).unsqueeze(1)
     places = torch.arange(size, device=draw.device)
     return (places >= first) & (places < first + length)
 
 
 def _whole(draw: Tensor, count: int) -> Tensor:
-    """U[0, 1) as one of the numbers 0 … count - 1. The greatest draw, 1 - 2⁻²⁴, never rounds up to `count`."""
+    """Maps U[0, 1) to the integers 0 … count - 1. The largest draw, 1 - 2⁻²⁴, never rounds up to `count`."""
     return (draw * count).long()

@@ -1,4 +1,4 @@
-"""Distances element by element, on any pair of tensors."""
+"""Element-wise distances between the tensors of a pair."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from translate_plugins.losses.pairwise import Pairs, PairwiseLoss, mean_over_mem
 
 
 class L1(PairwiseLoss):
-    """Mean absolute difference of any pair of tensors. Of lists of features, the mean over their members.
+    """Mean absolute difference of any pair of tensors; for lists of features, the mean over their members.
 
-    pix2pix's second term (Isola et al., CVPR 2017, equation 3), there with a weight of 100; MUNIT's reconstructions
+    The reconstruction loss of pix2pix (Isola et al., CVPR 2017, equation 3), there with a weight of 100, and of MUNIT
     (Huang et al., ECCV 2018, equations 1 to 3).
 
     Args:
-        pairs: tensor -> what it is compared with, or the name of one of the method's tables of pairs.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, pairs: Pairs = "reconstruction") -> None:
@@ -30,10 +30,10 @@ class L1(PairwiseLoss):
 
 
 class L2(PairwiseLoss):
-    """Mean squared difference of any pair of tensors. Of lists of features, the mean over their members.
+    """Mean squared difference of any pair of tensors; for lists of features, the mean over their members.
 
     Args:
-        pairs: tensor -> what it is compared with, or the name of one of the method's tables of pairs.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, pairs: Pairs = "reconstruction") -> None:
@@ -48,11 +48,11 @@ class SmoothL1(PairwiseLoss):
     """Mean of a distance that is quadratic near zero and absolute beyond, of any pair of tensors.
 
     With d = |output - target|: d² / 2β where d < β, else d - β/2 (Girshick, Fast R-CNN, ICCV 2015, equation 3, there
-    with β = 1). Of lists of features, the mean over their members.
+    with β = 1). For lists of features, the mean over their members.
 
     Args:
-        beta: β, where the quadratic part ends. Images differ by at most 2.
-        pairs: tensor -> what it is compared with, or the name of one of the method's tables of pairs.
+        beta: β, the difference at which the quadratic part ends. Images differ by at most 2.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, beta: PositiveFloat = 1.0, pairs: Pairs = "reconstruction") -> None:
@@ -68,11 +68,11 @@ class Charbonnier(PairwiseLoss):
     """Mean of sqrt((output - target)² + ε²), a differentiable form of the absolute difference, of any pair of tensors.
 
     Charbonnier et al., ICIP 1994; in this form Lai et al., Deep Laplacian Pyramid Networks, CVPR 2017, equation 2,
-    there with ε = 1e-3. Of lists of features, the mean over their members. Equal tensors cost ε, not 0.
+    there with ε = 1e-3. For lists of features, the mean over their members. For equal tensors the loss is ε, not 0.
 
     Args:
-        eps: ε, the difference below which it is quadratic.
-        pairs: tensor -> what it is compared with, or the name of one of the method's tables of pairs.
+        eps: ε, the difference below which the loss is nearly quadratic.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, eps: PositiveFloat = 1e-3, pairs: Pairs = "reconstruction") -> None:

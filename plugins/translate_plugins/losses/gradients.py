@@ -1,4 +1,4 @@
-"""Gradients of a discriminator's scores in its images, which penalties on them are made of."""
+"""Gradients of a discriminator's scores with respect to its images, for gradient penalties."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from torch import Tensor
 from translate_core import Network
 
 
-def gradients_of_scores(judge: Network, images: Tensor) -> list[Tensor]:
-    """∇D(x) at every image, (N, C, H, W), itself differentiable in D's weights; one for each tensor that D returns.
+def gradients_of_scores(discriminator: Network, images: Tensor) -> list[Tensor]:
+    """∇D(x) at every image, (N, C, H, W), one for each tensor that D returns; differentiable in D's weights.
 
-    D(x) is the mean of what D returns for an image: of its map, or of its logits. images: (N, C, H, W).
+    D(x) is the mean of D's output for an image: over its map, or over its logits. images: (N, C, H, W).
     """
     images = images.detach().requires_grad_()
-    # torch.compile has no second derivative.
+    # torch.compile does not support second derivatives.
     with torch.compiler.set_stance("force_eager"):
-        judgement = judge(images)
-    members = [judgement] if isinstance(judgement, Tensor) else judgement
+        output = discriminator(images)
+    members = [output] if isinstance(output, Tensor) else output
     gradients = []
     for scores in members:
-        # Summed here and divided afterwards: in half precision a gradient of the mean might vanish within D.
+        # Summed here and divided afterwards: in half precision the gradient of a mean could underflow inside D.
         (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
         gradients.append(gradient / (scores.numel() // len(scores)))
     return gradients

@@ -11,14 +11,14 @@ from translate_plugins.losses.diffaug import Augmentation
 
 
 class Hinge(AdversarialLoss):
-    """Hinge adversarial loss: a discriminator earns nothing beyond scores of 1 for real and -1 for fake.
+    """Hinge adversarial loss: the discriminator loss is zero beyond scores of 1 for real and -1 for fake.
 
     Lim and Ye, Geometric GAN, 2017, arXiv 1705.02894; in this form Zhang et al., Self-Attention Generative Adversarial
     Networks, ICML 2019, equation 4: D minimises mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)), the generators
-    minimise -mean D(fake). It wants a discriminator with `output: logits`.
+    minimise -mean D(fake). It needs a discriminator with `output: logits`.
 
     Args:
-        discriminator_weight: factor on the discriminators' half; the equation has 1.
+        discriminator_weight: factor on the discriminator loss; 1 in the equation.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from translate_plugins.losses.adversarial import AdversarialLoss
 
 
 class LSGAN(AdversarialLoss):
-    """Least-squares adversarial loss: mean squared error to 1 for real, to 0 for fake.
+    """Least-squares adversarial loss: mean squared error, with target 1 for real and 0 for fake.
 
     Mao et al., Least Squares Generative Adversarial Networks, ICCV 2017, equation 9; Zhu et al. 2017, section 4.
     """

@@ -1,4 +1,4 @@
-"""Losses that compare tensors pairwise: which pairs, and what is asked of both."""
+"""Base of the losses that compare the tensors of pairs."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from torch import Tensor
 from translate_core import Loss, Method, Tensors, UserError, did_you_mean
 
 Pairs = dict[str, str] | str
-"""In a recipe: tensor -> what it is compared with, or the name of one of the method's own tables of pairs."""
+"""In a recipe: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`."""
 
 
 class PairwiseLoss(Loss):
-    """A sum over pairs of tensors, a part for each pair, named after its first tensor.
+    """Base of losses that are a sum over pairs of tensors, with one part per pair, named after its first tensor.
 
-    Either may be a list of tensors (features at several depths); the two of a pair are of the same shapes.
+    Instead of tensors a pair may hold two lists of tensors (features at several depths). Shapes must match.
 
     Args:
-        pairs: tensor -> what it is compared with, or the name of one of the method's `pairs`. Raises UserError when
-            there are none.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`. Raises
+            UserError when it is empty.
     """
 
     def __init__(self, pairs: Pairs) -> None:
         super().__init__()
         if not pairs:
             raise UserError("pairs names no tensors: leave it out, or give some, such as {rec_A: real_A}")
-        self._asked = pairs
+        self._given = pairs
         self.pairs: Mapping[str, str] = {}
 
     def prepare(self, method: Method) -> None:
-        """Looks up the method's pairs where the recipe names a table of them. Raises UserError for one it lacks."""
-        self.pairs = self._of_method(method, self._asked) if isinstance(self._asked, str) else self._asked
+        """Looks up the method's pairs where the recipe gives a name. Raises UserError for an unknown name."""
+        self.pairs = self._of_method(method, self._given) if isinstance(self._given, str) else self._given
 
     def _of_method(self, method: Method, topic: str) -> Mapping[str, str]:
         pairs = method.pairs.get(topic)
@@ -48,10 +48,10 @@ class PairwiseLoss(Loss):
 
     @abstractmethod
     def compare(self, output: Any, target: Any) -> Tensor:
-        """What one pair costs, a scalar. output, target: tensors, or lists of tensors, of the same shapes."""
+        """The loss of one pair, a scalar. output, target: tensors, or lists of tensors, of the same shapes."""
 
     def generator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
-        """What each pair costs. Raises UserError for pairs of different shapes."""
+        """The loss of each pair. Raises UserError for pairs of different shapes."""
         parts = {}
         for output, target in self.pairs.items():
             first, second = tensors[output], tensors[target]
@@ -64,14 +64,14 @@ class PairwiseLoss(Loss):
 
 
 def mean_over_members(distance: Callable[[Tensor, Tensor], Tensor], output: Any, target: Any) -> Tensor:
-    """The distance of two tensors; of two lists, the mean of their members' distances."""
+    """The distance of two tensors; of two lists, the mean of the distances of their members."""
     if isinstance(output, Tensor):
         return distance(output, target)
     return torch.stack([distance(x, y) for x, y in zip(output, target, strict=True)]).mean()
 
 
 def images_alone(name: str, value: Any) -> Tensor:
-    """`value`, which must be images (N, C, H, W). Raises UserError. name: of the loss that asks."""
+    """Returns `value`, and raises UserError unless it is images (N, C, H, W). name: of the loss, for the message."""
     if isinstance(value, Tensor) and value.dim() == 4:
         return value
     raise UserError(f"{name} compares images, batch × channels × height × width, and was given {written(value)}")
@@ -82,7 +82,7 @@ def _shapes(value: Any) -> Any:
 
 
 def written(value: Any) -> str:
-    """The shape of a tensor, or those of a list of them, as a message has it: `1×3×8×8`."""
+    """The shape of a tensor, or the shapes of a list of tensors, for messages: `1×3×8×8`."""
     if isinstance(value, Tensor):
         return "×".join(map(str, value.shape)) or "a scalar"
     return f"[{', '.join(written(item) for item in value)}]"

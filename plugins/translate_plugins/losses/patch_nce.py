@@ -12,24 +12,25 @@ from torch import Tensor
 from translate_core import UserError
 from translate_plugins.losses.pairwise import Pairs, PairwiseLoss, mean_over_members, written
 
-_ITSELF = -10.0
-"""What stands for the similarity of a patch with itself, which is no negative: next to nothing after the division."""
+_MASKED = -10.0
+"""Logit, before the division by the temperature, that masks the diagonal: a patch is not its own negative."""
 
 
 class PatchNCE(PairwiseLoss):
-    """PatchNCE: a patch of the translation is to be recognised as that of the input at the same place.
+    """PatchNCE: contrastive loss that associates each patch of the translation with the input patch at the same place.
 
     Park et al., Contrastive Learning for Unpaired Image-to-Image Translation, ECCV 2020, section 3: the cross-entropy
-    of equation 2, over patches and taps as in equation 3. A query's logits are its products with the key of its own
-    place and with those of all other patches of the same image, divided by the temperature; the first is the right one.
-    As in the authors' code no gradient flows into the keys, negatives come from the same image only, and among them the
-    place of the query itself stands with a similarity of -10. The mean over patches and images, then over taps.
+    of equation 2, over patches and taps as in equation 3. A query's logits are its dot products with
+    the key at its own place, the positive, and with the keys of all other patches of the same image, the negatives,
+    divided by the temperature. As in the authors' code, no gradient flows into the keys, negatives come from the same
+    image only, and the diagonal of the negatives is set to -10. The mean over patches and images, then over taps.
 
-    Each of a pair is a list with an entry for each tap, embeddings (N, P, C) of length 1: P patches at the same places.
+    Both tensors of a pair are lists with one entry per tap: embeddings (N, P, C) of norm 1, of P patches at the same
+    places.
 
     Args:
-        temperature: τ, what the products are divided by.
-        pairs: queries -> keys, or the name of one of the method's tables of pairs.
+        temperature: τ, the divisor of the dot products.
+        pairs: queries -> keys, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, temperature: PositiveFloat = 0.07, pairs: Pairs = "nce") -> None:
@@ -37,7 +38,7 @@ class PatchNCE(PairwiseLoss):
         self.temperature = temperature
 
     def compare(self, output: Any, target: Any) -> Tensor:
-        """The mean cross-entropy of one pair, a scalar. Raises UserError for what are no embeddings."""
+        """The mean cross-entropy of one pair, a scalar. Raises UserError for tensors that are not embeddings."""
         return mean_over_members(self._cross_entropy, output, target)
 
     def _cross_entropy(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -47,8 +48,8 @@ class PatchNCE(PairwiseLoss):
                 f"name the output of a projection head in `pairs`"
             )
         keys = keys.detach()
-        right = (queries * keys).sum(2, keepdim=True)
-        others = queries @ keys.transpose(1, 2)
-        itself = torch.eye(queries.shape[1], dtype=torch.bool, device=queries.device)
-        logits = torch.cat((right, others.masked_fill(itself, _ITSELF)), 2).flatten(0, 1) / self.temperature
+        positive = (queries * keys).sum(2, keepdim=True)
+        negatives = queries @ keys.transpose(1, 2)
+        diagonal = torch.eye(queries.shape[1], dtype=torch.bool, device=queries.device)
+        logits = torch.cat((positive, negatives.masked_fill(diagonal, _MASKED)), 2).flatten(0, 1) / self.temperature
         return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))

@@ -19,26 +19,26 @@ _RELU2_2 = {"relu2_2": 1.0}
 
 
 class Perceptual(PairwiseLoss):
-    """Perceptual loss: the distance between what a network trained to classify images sees in either of a pair.
+    """Perceptual loss: the distance between the features of two images in a pretrained classification network.
 
     Johnson, Alahi and Fei-Fei, Perceptual Losses for Real-Time Style Transfer and Super-Resolution, ECCV 2016, equation
     2: the mean squared difference of VGG-16's features, there at relu2_2. With `normalize` MUNIT's domain-invariant
     perceptual loss (Huang et al., ECCV 2018, section 5.1): features are instance-normalised before they are compared,
-    which takes out much of what only tells the domains apart.
+    which removes much of what is specific to a domain.
 
-    Images in [-1, 1] are brought to the statistics that the network was trained with; one channel is taken for grey.
-    The network is not trained and not saved. Its weights are fetched by torchvision's address, once, unless they are
-    there.
+    Images in [-1, 1] are normalised with the statistics that the network was trained with; images with one channel are
+    treated as greyscale. The network is frozen and not saved. Its weights are downloaded once from torchvision's
+    address, unless they are in the cache already.
 
     Args:
         network: vgg16 or vgg19.
-        layers: layer -> its weight in the sum. Layers have the usual names: relu3_3 is the third of block 3, conv3_3
-            the same before its ReLU, pool3 what follows.
-        distance: l2 (the papers'), l1 or smooth_l1, a mean over all elements of a layer.
+        layers: layer -> its weight in the sum. Layers have the usual names: relu3_3 is the third ReLU of block 3,
+            conv3_3 the convolution before it, pool3 the pooling after block 3.
+        distance: l2 (as in the papers), l1 or smooth_l1, a mean over all elements of a layer.
         normalize: whether features are instance-normalised.
-        weights: file with torchvision's state_dict of that network (.pth, .safetensors), in place of its own file in
-            the cache of torch.hub; relative to the current folder.
-        pairs: image -> the image it is compared with, or the name of one of the method's tables of pairs.
+        weights: file with torchvision's state_dict of the network (.pth, .safetensors), used instead of the file in the
+            cache of torch.hub; relative to the current folder.
+        pairs: image -> the image that it is compared with, or the name of one of the method's `pairs`.
     """
 
     vgg: Frozen
@@ -55,7 +55,7 @@ class Perceptual(PairwiseLoss):
     ) -> None:
         super().__init__(pairs)
         if not layers:
-            raise UserError("layers names none: give at least one, such as {relu2_2: 1}")
+            raise UserError("layers is empty: give at least one, such as {relu2_2: 1}")
         self.network: VGG = network
         self.layers = dict(layers)
         self.distance = DISTANCES[distance]
@@ -63,14 +63,14 @@ class Perceptual(PairwiseLoss):
         self.weights = weights
 
     def prepare(self, method: Method) -> None:
-        """Loads the network. Raises UserError for pairs, layers or weights that are not there."""
+        """Loads the network. Raises UserError for pairs, layers or weights that do not exist."""
         super().prepare(method)
         vgg = VGGFeatures(self.network, self.layers)
         vgg.load(trained_weights(self.network) if self.weights is None else Path(self.weights))
         self.vgg = Frozen(vgg)
 
     def compare(self, output: Any, target: Any) -> Tensor:
-        """The weighted sum over layers. Raises UserError for what is no image that the network can see."""
+        """The weighted sum over layers. Raises UserError for tensors that are not images, and for images too small."""
         first, second = (self.vgg(images_alone("perceptual", value)) for value in (output, target))
         terms = []
         for layer, weight in self.layers.items():

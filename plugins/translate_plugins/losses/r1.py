@@ -11,11 +11,11 @@ from translate_plugins.losses.gradients import gradients_of_scores
 
 
 class R1(Loss):
-    """Gradient penalty on real images, beside any adversarial loss: discriminators are to be flat where data are.
+    """Gradient penalty of the discriminators on real images, used together with an adversarial loss.
 
     Mescheder, Geiger and Nowozin, Which Training Methods for GANs do actually Converge?, ICML 2018, equation 9:
     γ/2 · mean ‖∇D(x)‖² over real images x. D's score of an image is the mean over its map; where it returns a list,
-    each member is penalised by itself. It has a side for the discriminators only, and `gamma` says how strong it is.
+    each member has a penalty of its own. The loss is defined for the discriminators only; `gamma` is its weight.
 
     Args:
         gamma: γ, 10 in the paper's experiments on images.

@@ -1,4 +1,4 @@
-"""Losses of reconstruction that have a name of their own: cycle consistency and identity mapping."""
+"""Cycle consistency and identity mapping."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": F.mse_loss,
     "smooth_l1": F.smooth_l1_loss,
 }
-"""Means over all elements: |x|; x²; x²/2 where |x| < 1, else |x| - 1/2 (Fast R-CNN, ICCV 2015, equation 3)."""
+"""Means over all elements of |x|; x²; x²/2 where |x| < 1, else |x| - 1/2 (Fast R-CNN, ICCV 2015, equation 3)."""
 
 
 class Cycle(PairwiseLoss):
-    """Cycle consistency: there and back again gives the image. Zhu et al., ICCV 2017, equation 2; the paper's λ is 10.
+    """Cycle consistency: translated to the other domain and back, an image is compared with itself.
+
+    Zhu et al., ICCV 2017, equation 2; the paper's λ is 10.
 
     Args:
-        distance: l1 (the paper's), l2 or smooth_l1, a mean over all elements.
-        pairs: tensor -> what it is compared with, or the name of one of the method's tables of pairs.
+        distance: l1 (as in the paper), l2 or smooth_l1, a mean over all elements.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, distance: Distance = "l1", pairs: Pairs = "cycle") -> None:
@@ -32,18 +34,19 @@ class Cycle(PairwiseLoss):
         self.distance = DISTANCES[distance]
 
     def compare(self, output: Any, target: Any) -> Tensor:
-        """The distance."""
+        """The distance of the cycle's result and the image, a scalar."""
         return mean_over_members(self.distance, output, target)
 
 
 class Identity(PairwiseLoss):
-    """Identity mapping: an image that is already of the target domain stays as it is.
+    """Identity mapping: a generator should return an image of its target domain unchanged.
 
-    Zhu et al., ICCV 2017, section 5.2 (Photo generation from paintings), there with half the cycle's weight: 5.
+    Zhu et al., ICCV 2017, section 5.2 (Photo generation from paintings), there with a weight of 5, half that of the
+    cycle loss.
 
     Args:
-        distance: l1 (the paper's), l2 or smooth_l1, a mean over all elements.
-        pairs: tensor -> what it is compared with, or the name of one of the method's tables of pairs.
+        distance: l1 (as in the paper), l2 or smooth_l1, a mean over all elements.
+        pairs: tensor -> the tensor that it is compared with, or the name of one of the method's `pairs`.
     """
 
     def __init__(self, *, distance: Distance = "l1", pairs: Pairs = "identity") -> None:
@@ -51,5 +54,5 @@ class Identity(PairwiseLoss):
         self.distance = DISTANCES[distance]
 
     def compare(self, output: Any, target: Any) -> Tensor:
-        """The distance."""
+        """The distance of the generator's output and its input, a scalar."""
         return mean_over_members(self.distance, output, target)

@@ -1,4 +1,4 @@
-"""Features of images: VGG as it was trained on ImageNet, no deeper than is asked for."""
+"""VGG features of images, from weights trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from translate_plugins.losses.pairwise import written
 VGG = Literal["vgg16", "vgg19"]
 
 _MEAN_AND_DEVIATION = ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))
-"""Of red, green and blue on ImageNet, in values 0 … 1."""
+"""Mean and standard deviation of red, green and blue on ImageNet, for values in 0 … 1."""
 
 
 class VGGFeatures(nn.Module):
     """Features of a VGG network (Simonyan and Zisserman, ICLR 2015) at layers of the usual names, `relu2_2`.
 
-    The networks are torchvision's; of them only what lies before the deepest of the layers is kept.
+    The networks are torchvision's, cut off after the deepest of the layers.
 
     Args:
         network: vgg16 or vgg19.
-        layers: conv, relu and pool with their block and place in it: conv1_1, relu1_1, … pool1, conv2_1, …
+        layers: conv, relu and pool with block and position in the block: conv1_1, relu1_1, … pool1, conv2_1, …
 
-    Raises UserError for layers that the network does not have. Its weights come from `load`.
+    Raises UserError for layers that the network does not have. `load` reads the weights.
     """
 
     def __init__(self, network: VGG, layers: Collection[str]) -> None:
         super().__init__()
-        with torch.device("meta"):  # torchvision would draw 100 million weights
+        with torch.device("meta"):  # saves torchvision the initialisation of 100 million weights
             whole = _torchvision_builder(network)(weights=None, init_weights=False).features
         names = _names(whole)
         for layer in layers:
@@ -51,37 +51,39 @@ class VGGFeatures(nn.Module):
         for index in self.taps:
             after = index + 1
             if after < len(self.features) and isinstance(self.features[after], nn.ReLU):
-                self.features[after] = nn.ReLU()  # torchvision's would overwrite the features before it
+                self.features[after] = (
+                    nn.ReLU()
+                )  # torchvision's computes in place and would overwrite the features of this layer
         self.smallest = 2 ** sum(isinstance(layer, nn.MaxPool2d) for layer in self.features)
 
     def load(self, file: Path) -> None:
-        """file: a state_dict with the names that torchvision gives, of at least the tensors that are needed.
+        """Loads the weights. file: a state_dict with torchvision's names, of at least the tensors that are needed.
 
-        Raises UserError for a file that is not of this network.
+        Raises UserError for a file of another network.
         """
         state = read_weights(file)
         own = self.features.state_dict()
         missing = [f"features.{key}" for key in own if f"features.{key}" not in state]
         if missing:
-            raise UserError(f"{file} is no state_dict of torchvision's {self.network}: it has no {missing[0]}")
+            raise UserError(f"{file} is not a state_dict of torchvision's {self.network}: it has no {missing[0]}")
         for key, value in own.items():
             given = state[f"features.{key}"]
             if given.shape != value.shape:
                 raise UserError(
-                    f"{file} is no state_dict of torchvision's {self.network}: its features.{key} is "
+                    f"{file} is not a state_dict of torchvision's {self.network}: its features.{key} is "
                     f"{written(given)}, not {written(value)}"
                 )
         loaded = {key: state[f"features.{key}"].to(torch.float32) for key in own}
         self.features.load_state_dict(loaded, assign=True)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images: (N, 1 or 3, H, W) in [-1, 1]; one channel is taken for grey. Returns features by layer.
+        """images: (N, 1 or 3, H, W) in [-1, 1]; one channel is greyscale. Returns features by layer.
 
         Raises UserError for other numbers of channels, and for images too small for the deepest layer.
         """
         channels, height, width = images.shape[1:]
         if channels not in (1, 3):
-            raise UserError(f"{self.network} sees images with 1 or 3 channels, and was given {channels}")
+            raise UserError(f"{self.network} takes images with 1 or 3 channels, and was given {channels}")
         if min(height, width) < self.smallest:
             deepest = self.taps[max(self.taps)]
             raise UserError(
@@ -89,7 +91,7 @@ class VGGFeatures(nn.Module):
                 f"and was given {height}×{width}"
             )
         x = ((images + 1) / 2).expand(-1, 3, -1, -1)
-        # As plain numbers, which have the precision of the images, whatever it is.
+        # Plain numbers do not change the dtype of the images.
         x = torch.stack([(x[:, i] - mean) / std for i, (mean, std) in enumerate(_MEAN_AND_DEVIATION)], 1)
         found = {}
         for index, layer in enumerate(self.features):
@@ -100,10 +102,10 @@ class VGGFeatures(nn.Module):
 
 
 def trained_weights(network: VGG) -> Path:
-    """torchvision's file of weights trained on ImageNet, in the cache of torch.hub; fetched if it is not there yet.
+    """The path of torchvision's weights trained on ImageNet, in the cache of torch.hub; downloaded if missing.
 
-    Its name holds the beginning of its SHA-256, against which a download is checked before it gets that name. Raises
-    UserError when it is not there and cannot be fetched.
+    The file name contains the first digits of the SHA-256, against which a download is checked before it is renamed.
+    Raises UserError when the file is missing and cannot be downloaded.
     """
     url = _address(network)
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -120,25 +122,25 @@ def trained_weights(network: VGG) -> Path:
                 discard(part)
     except (TransferError, OSError) as error:
         raise UserError(
-            f"needs the weights of {network}, which are neither at {file} nor could be fetched from {url}: {error}. "
-            f"Put the file there by hand, or say where it is: `weights: FILE`"
+            f"needs the weights of {network}, which are not at {file} and could not be downloaded from {url}: {error}. "
+            f"Put the file there by hand, or give its path: `weights: FILE`"
         ) from None
     return file
 
 
 def _check(part: Path, name: str) -> None:
-    """Raises TransferError, and removes the part, unless its SHA-256 begins as the name ends."""
+    """Removes the file and raises TransferError unless its SHA-256 begins with the digits in the name."""
     expected = re.search(r"-([0-9a-f]{8,})\.", name)
     assert expected is not None
     with part.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if not digest.startswith(expected[1]):
         discard(part)
-        raise TransferError(f"it has another content than its name says (SHA-256 {digest[:8]}…)")
+        raise TransferError(f"its content does not match its name (SHA-256 {digest[:8]}…)")
 
 
 def _names(features: nn.Sequential) -> list[str]:
-    """The usual name of each layer of torchvision's list."""
+    """The usual names of the layers, in torchvision's order."""
     names = []
     block, place = 1, 0
     for layer in features:
@@ -154,11 +156,11 @@ def _names(features: nn.Sequential) -> list[str]:
 
 
 def _torchvision_builder(network: VGG) -> Callable[..., Any]:
-    """Imported when it is needed: it takes longer to import than all else together."""
+    """Imports torchvision on first use, since its import takes longer than all others together."""
     return getattr(importlib.import_module("torchvision.models"), network)
 
 
 def _address(network: VGG) -> str:
-    """Where torchvision has the weights trained on ImageNet."""
+    """The address of torchvision's weights trained on ImageNet."""
     trained = getattr(importlib.import_module("torchvision.models"), f"{network.upper()}_Weights")
     return str(trained.IMAGENET1K_V1.url)
