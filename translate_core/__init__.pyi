@@ -16,7 +16,6 @@ from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, gen
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
 from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
-from .runtime.console import stderr
 from .runtime.files import atomic_write, sha256_of, write_text
 from .runtime.progress import ProgressDisplay, progress
 from .storage.weights import read_weights
@@ -64,7 +63,6 @@ __all__ = [
     "progress",
     "read_weights",
     "sha256_of",
-    "stderr",
     "tensor",
     "tensors",
     "to_uint8",

@@ -300,7 +300,7 @@ def test_other_content_than_the_name_says_is_refused(
     address, folder, _ = served
     (folder / "vgg16-00000000.pth").write_bytes(b"something else")
     monkeypatch.setattr(vgg, "_address", lambda network: f"{address}/vgg16-00000000.pth")
-    with pytest.raises(UserError, match=r"it has another content than its name says \(SHA-256 [0-9a-f]{8}…\)"):
+    with pytest.raises(UserError, match=r"its content does not match its name \(SHA-256 [0-9a-f]{8}…\)"):
         Perceptual().prepare(Game())
     assert list(hub.iterdir()) == []
 
@@ -321,6 +321,6 @@ def test_without_network_it_is_told_before_training(
         told = refusal(capsys, write_recipe(losses=losses), tmp_path / "run")
     assert (
         f"losses.p  needs the weights of vgg16, which are not at {hub}/vgg16-397923af.pth "
-        f"nor could be fetched from {url}: "
+        f"and could not be downloaded from {url}: "
     ) in told
-    assert "Put the file there by hand, or say where it is: `weights: FILE`" in told
+    assert "Put the file there by hand, or give its path: `weights: FILE`" in told
