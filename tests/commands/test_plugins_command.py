@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from translate_core.commands.plugins import main, parser
-from translate_core.components import page as plugin_listing
 from translate_core.components.catalogue import ENGINE_KEYS, option_texts, summary_of
 from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS, RESERVED, Registration
+from translate_core.runtime import console
 
 VERSION = importlib.metadata.version("translate")
 REGISTRY = load_plugins().registry
@@ -123,7 +123,7 @@ def test_list_with_a_plugin_that_is_not_installed(capsys: pytest.CaptureFixture[
 
 def test_list_wraps_on_a_terminal_and_leaves_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(plugin_listing, "stdout", Console(file=screen, force_terminal=True, width=80, no_color=True))
+    monkeypatch.setattr(console, "stdout", Console(file=screen, force_terminal=True, width=80, no_color=True))
     assert main(["list"]) == 0
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in screen.getvalue().splitlines()]
     assert len(lines) > len(BUILT_IN) + 1

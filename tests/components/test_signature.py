@@ -13,7 +13,8 @@ from pydantic import AllowInfNan, Field, PositiveInt
 from torch import nn
 
 from translate_core import Factory, Length, NoPool, Pool
-from translate_core.components.signature import Option, SignatureError, describe, options_of, options_of_group, show
+from translate_core.components.signature import Option, SignatureError, describe, options_of, options_of_group
+from translate_core.runtime.yaml12 import show
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 

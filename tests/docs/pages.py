@@ -23,13 +23,12 @@ from PIL import Image
 from tests.conftest import REPOSITORY
 from tests.reduced import SMALL, reduced, small_data
 from translate_core.ablation.file import read_ablation
-from translate_core.ablation.session import is_ablation
 from translate_core.commands import apply, run
 from translate_core.commands import plugins as plugin_command
 from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS
 from translate_core.contracts import hook as hookspecs
-from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.overrides import is_ablation, read_recipe
 from translate_core.recipe.resolver import resolve
 
 PAGES = tuple(sorted([*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").glob("*/README.md")]))

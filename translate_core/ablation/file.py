@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from translate_core.components.signature import show
 from translate_core.errors import Fault, RecipeError, UserError
 from translate_core.recipe.overrides import apply_override, flatten, parse_override, read_recipe
+from translate_core.runtime.yaml12 import show
 from translate_core.storage.run_folder import folder_name
 
 _OWN = ("base", "vary", "seeds")

@@ -20,7 +20,6 @@ from translate_core.experiment.session import checked, opened, train
 from translate_core.recipe.overrides import parse_override
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
-from translate_core.runtime import yaml12
 from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, stdout, tell, user_fault, warn
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.files import write_text
@@ -79,12 +78,6 @@ class Failure:
     trial: Trial
     message: str
     defect: bool
-
-
-def is_ablation(path: Path) -> bool:
-    """Whether a recipe file varies another recipe. Raises UserError for a file that cannot be read."""
-    data = yaml12.read(path)
-    return isinstance(data, dict) and ("base" in data or "vary" in data)
 
 
 def run_ablation(

@@ -6,26 +6,26 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from translate_core.commands.arguments import command_parser, completed_by, folders, parsed
 from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
 from translate_core.runtime.console import OK, USER_FAULT, guarded, tell
 from translate_core.runtime.device import CHOICES
-from translate_core.runtime.images import SUFFIXES, find_images, open_image
-from translate_core.runtime.progress import progress
-from translate_core.translating.translator import Translator
 
-Translate = Callable[[Image.Image], list[Image.Image]]
+if TYPE_CHECKING:
+    from PIL import Image
+
+    Translate = Callable[[Image.Image], list[Image.Image]]
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = argparse.ArgumentParser(
-        prog="translate-apply",
-        description="Translate images with a trained run, each at its own size. The run folder is all that it needs.",
+    made = command_parser(
+        "translate-apply",
+        "Translate images with a trained run, each at its own size. The run folder is all that it needs.",
     )
-    made.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    completed_by(made.add_argument("run", type=Path, metavar="RUN", help="the folder of a run"), folders)
     made.add_argument(
         "inputs",
         type=Path,
@@ -73,13 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 when every image was translated, 2 for the user's fault, also when some images do not decode, 130 interrupted,
     1 a defect.
     """
-    options = parser().parse_args(arguments)
+    options = parsed(parser(), arguments)
     return guarded("translate-apply", lambda: _apply(options))
 
 
 def _apply(options: argparse.Namespace) -> int:
     jobs = plan_jobs(options.inputs, options.out)
     examples = _examples(options.choose)
+
+    from translate_core.translating.translator import Translator
+
     translator = Translator.load(options.run, checkpoint=options.checkpoint, device=options.device, trust=options.trust)
     direction = translator.direction(options.direction)
     for name in examples:
@@ -111,6 +114,8 @@ def _apply(options: argparse.Namespace) -> int:
 
 def _examples(choose: Sequence[str]) -> dict[str, Image.Image]:
     """The images named by `--choose`, decoded. Raises FaultsError with all that is wrong with them."""
+    from translate_core.runtime.images import open_image
+
     examples: dict[str, Image.Image] = {}
     faults = []
     for text in choose:
@@ -179,6 +184,8 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 def _find(given: Path, out: Path) -> dict[Path, Path]:
     """The images that an input stands for -> their names relative to it. Raises UserError."""
+    from translate_core.runtime.images import SUFFIXES, find_images
+
     if given.is_dir():
         found = {given / name: Path(name) for name in find_images(given)}
         results = out.resolve()
@@ -201,6 +208,9 @@ def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
 
 def _translate_all(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:
     """Writes every image that can be translated; returns what is wrong with the others."""
+    from translate_core.runtime.images import open_image
+    from translate_core.runtime.progress import progress
+
     faults = []
     with progress("translating", len(jobs), "images", announce=False) as advance:
         for target, source in jobs.items():

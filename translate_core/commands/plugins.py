@@ -7,34 +7,31 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from translate_core.components.new_package import create, next_commands
-from translate_core.components.page import check_kind, print_component, print_list
-from translate_core.components.plugins import load_plugins
-from translate_core.components.registry import KINDS, Registry
-from translate_core.conformance.kit import Kit
-from translate_core.conformance.report import report
-from translate_core.conformance.target import registered_by, settings_of
-from translate_core.recipe.json_schema import recipe_schema
-from translate_core.runtime.console import OK, guarded, tell
+from translate_core.commands.arguments import command_parser, completed_by, installed_plugins, kinds, parsed
+from translate_core.components.kinds import KIND_NAMES, check_kind
+from translate_core.runtime.console import OK, guarded, stdout, tell
 from translate_core.runtime.files import write_text
+
+if TYPE_CHECKING:
+    from translate_core.components.registry import Registry
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = argparse.ArgumentParser(
-        prog="translate-plugins", description="See the components that there are, and write and check your own."
-    )
+    made = command_parser("translate-plugins", "See the components that there are, and write and check your own.")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="every component, with the plugin that it comes from")
-    listing.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    kind = listing.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KIND_NAMES)}")
+    completed_by(kind, kinds)
     _takes_plugins(listing)
     listing.set_defaults(body=_list)
 
     show = commands.add_parser("show", help="a component's docstring and options, with types, defaults and ranges")
-    show.add_argument("kind", metavar="KIND", help="what it is, such as generator")
-    show.add_argument("name", metavar="NAME", help="what it is called, as `list` has it")
+    completed_by(show.add_argument("kind", metavar="KIND", help="its kind, such as generator"), kinds)
+    show.add_argument("name", metavar="NAME", help="its name, as `list` prints it")
     _takes_plugins(show)
     show.set_defaults(body=_show)
 
@@ -51,50 +48,71 @@ def parser() -> argparse.ArgumentParser:
     new.set_defaults(body=_new)
 
     check = commands.add_parser("check", help="try every component of a plugin on what the engine relies on")
-    check.add_argument("plugin", metavar="PACKAGE|MODULE|FILE.py", help="an installed package, a module, or a file")
+    plugin = check.add_argument(
+        "plugin", metavar="PACKAGE|MODULE|FILE.py", help="an installed package, a module, or a file"
+    )
+    completed_by(plugin, installed_plugins)
     check.add_argument(
-        "--set", action="append", default=[], metavar="KIND.NAME.OPTION=VALUE", dest="settings",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KIND.NAME.OPTION=VALUE",
+        dest="settings",
         help="an option that a component needs, or that makes it smaller to try. May be given several times",
-    )  # fmt: skip
+    )
     check.set_defaults(body=_check)
     return made
 
 
 def _takes_plugins(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE|FILE.py", dest="plugins",
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE|FILE.py",
+        dest="plugins",
         help="a plugin that is not installed, as a recipe's `plugins:` would name it. May be given several times",
-    )  # fmt: skip
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 done, 2 the user's fault, 130 interrupted, 1 a defect."""
-    options = parser().parse_args(arguments)
+    options = parsed(parser(), arguments)
     return guarded("translate-plugins", lambda: int(options.body(options)))
 
 
 def _registry(options: argparse.Namespace) -> Registry:
+    from translate_core.components.plugins import load_plugins
+
     return load_plugins(options.plugins, Path()).registry
 
 
 def _list(options: argparse.Namespace) -> int:
     if options.kind is not None:
         check_kind(options.kind)
-    print_list(_registry(options), tuple(KINDS) if options.kind is None else (options.kind,))
+
+    from translate_core.components.page import print_list
+
+    print_list(_registry(options), KIND_NAMES if options.kind is None else (options.kind,))
     return OK
 
 
 def _show(options: argparse.Namespace) -> int:
     check_kind(options.kind)
+
+    from translate_core.components.page import print_component
+
     registry = _registry(options)
     print_component(registry.get(options.kind, options.name), registry)
     return OK
 
 
 def _schema(options: argparse.Namespace) -> int:
+    from translate_core.recipe.json_schema import recipe_schema
+
     text = json.dumps(recipe_schema(_registry(options)), indent=2, ensure_ascii=False)
     if options.out is None:
-        print(text)
+        stdout.print(text, markup=False)
         return OK
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(options.out, text + "\n")
@@ -105,6 +123,8 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _new(options: argparse.Namespace) -> int:
+    from translate_core.components.new_package import create, next_commands
+
     folder = create(options.name, options.into)
     tell(f"made {folder}: a package with a generator, a loss, a test and a recipe. Next:")
     for command in next_commands(folder):
@@ -113,6 +133,10 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from translate_core.conformance.kit import Kit
+    from translate_core.conformance.report import report
+    from translate_core.conformance.target import registered_by, settings_of
+
     registry, registrations = registered_by(options.plugin)
     return report(Kit(registry, settings_of(options.settings, registry)), registrations)
 

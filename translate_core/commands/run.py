@@ -8,28 +8,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from translate_core.ablation.session import is_ablation, run_ablation
-from translate_core.experiment.session import command_line, dry_run, train
-from translate_core.recipe.overrides import parse_override, read_recipe
-from translate_core.recipe.resolver import resolve
+from translate_core.commands.arguments import command_parser, completed_by, parsed, recipes_and_files
+from translate_core.recipe.overrides import is_ablation, parse_override, read_recipe
+from translate_core.recipe.shipped import find_recipe
 from translate_core.runtime.console import INTERRUPTED, OK, guarded
 from translate_core.runtime.device import CHOICES
-from translate_core.runtime.ranks import leave
-from translate_core.runtime.signals import StopSignal
-from translate_core.storage.run_folder import RunFolder, default_folder, overrides_of
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = argparse.ArgumentParser(
-        prog="translate-run",
-        description="Train what a recipe describes. The same command again goes on where a run was stopped.",
+    made = command_parser(
+        "translate-run",
+        "Train what a recipe describes. The same command again goes on where a run was stopped.",
     )
-    made.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file: a recipe, or an ablation of one")
+    recipe = made.add_argument(
+        "recipe",
+        type=Path,
+        metavar="RECIPE",
+        help="a YAML file, or the name of a recipe that comes with the package (see translate-recipes list); "
+        "a recipe, or an ablation of one",
+    )
+    completed_by(recipe, recipes_and_files)
     made.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
         help="override a key, dotted, with a YAML value; a mapping replaces the block. May be given several times",
-    )  # fmt: skip
+    )
     made.add_argument(
         "--out", type=Path, metavar="DIR", help="the run folder (default: runs/, named after recipe and overrides)"
     )
@@ -46,29 +53,47 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 done, 2 the user's fault, 130 interrupted, 1 a defect."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(given)
+    options = parsed(parser(), given)
     try:
         return guarded("translate-run", lambda: _run(options, given))
     finally:
-        leave()
+        _leave()
 
 
 def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
+    recipe = find_recipe(options.recipe)
+    varies = is_ablation(recipe)  # reads the file, so a fault of its YAML is reported before torch is imported
+    data = None if varies else read_recipe(recipe, options.overrides)
+
+    from translate_core.ablation.session import run_ablation
+    from translate_core.experiment.session import command_line, dry_run, train
+    from translate_core.recipe.resolver import resolve
+    from translate_core.runtime.signals import StopSignal
+    from translate_core.storage.run_folder import RunFolder, default_folder, overrides_of
+
     command = command_line("translate-run", given, lambda argument: argument == "--fresh")
-    if is_ablation(options.recipe):
+    if data is None:
         return run_ablation(
-            options.recipe, options.overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
+            recipe, options.overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
             fresh=options.fresh, command=command,
         )  # fmt: skip
-    resolved = resolve(options.recipe, read_recipe(options.recipe, options.overrides))
+    resolved = resolve(recipe, data)
     if options.dry_run:
         dry_run(resolved, options.device)
         return OK
     overrides = overrides_of([parse_override(text) for text in options.overrides])
-    folder = RunFolder(options.out or default_folder(options.recipe, overrides, resolved.operation))
+    folder = RunFolder(options.out or default_folder(recipe, overrides, resolved.operation))
     with StopSignal() as stop:
         outcome = train(resolved, folder, options.device, fresh=options.fresh, command=command, stop=stop)
     return OK if outcome.finished else INTERRUPTED
+
+
+def _leave() -> None:
+    """Leaves the process group of torchrun, if this process has joined one."""
+    if "torch" in sys.modules:
+        from translate_core.runtime.ranks import leave
+
+        leave()
 
 
 def end(status: int) -> None:

@@ -5,27 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from translate_core.components.catalogue import default_text, engine_keys_of, given_of, option_texts, summary_of
 from translate_core.components.docstrings import documentation_of
-from translate_core.components.registry import KINDS, Registration, Registry
+from translate_core.components.registry import Registration, Registry
 from translate_core.contracts.method import Method
-from translate_core.errors import UserError, did_you_mean
 from translate_core.runtime import yaml12
-from translate_core.runtime.console import stdout, text_width
+from translate_core.runtime.console import print_rows, stdout, text_width
 
 _WIDTH = 100
 """Columns of a page where there is no terminal, and at most."""
-
-
-def check_kind(kind: str) -> None:
-    """Raises UserError, with the nearest name, for a kind that does not exist."""
-    if kind not in KINDS:
-        raise UserError(
-            f"there is no kind of component '{kind}'{did_you_mean(kind, KINDS)} There are: {', '.join(KINDS)}"
-        )
 
 
 def print_list(registry: Registry, kinds: Sequence[str]) -> None:
@@ -41,18 +29,7 @@ def print_list(registry: Registry, kinds: Sequence[str]) -> None:
     if not rows:
         stdout.print(f"no plugin registers any {', '.join(kinds)}", markup=False)
         return
-    if stdout.is_terminal:
-        table = Table(box=None, pad_edge=False)
-        for column in ("kind", "name", "plugin", ""):
-            table.add_column(column, no_wrap=column != "", overflow="fold")
-        for row in rows:
-            table.add_row(*map(Text, row))
-        stdout.print(table, soft_wrap=False)
-        return
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
-        stdout.print("  ".join([*cells, row[3]]).rstrip(), markup=False)
+    print_rows(("kind", "name", "plugin", ""), rows)
 
 
 def _line(registration: Registration) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from translate_core.components.kinds import KIND_NAMES
 from translate_core.components.signature import Option, SignatureError, options_of, options_of_group
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.loss import Loss
@@ -51,6 +52,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("observer", Observer),
     )
 }
+
+assert tuple(KINDS) == KIND_NAMES
 
 RESERVED: Mapping[str, tuple[str, ...]] = {
     **{kind: ("type", "init", "init_from") if KINDS[kind].network else ("type",) for kind in KINDS},

@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 from translate_core.contracts.factory import Factory
 from translate_core.contracts.length import Length
 from translate_core.runtime import yaml12
+from translate_core.runtime.yaml12 import show
 
 
 class SignatureError(ValueError):
@@ -205,12 +206,6 @@ def _finite(value: object) -> bool:
 
 def _takes_infinity(annotation: Any) -> bool:
     return any(part == AllowInfNan(True) or _takes_infinity(part) for part in get_args(annotation))
-
-
-def show(value: object) -> str:
-    """A value of a recipe as the user wrote it, shortened."""
-    text = yaml12.inline(value) if not isinstance(value, str) else f"'{value}'"
-    return text if len(text) <= 80 else text[:77] + "…"
 
 
 _WORDS: Mapping[Any, str] = {

@@ -1,4 +1,7 @@
-"""Recipe files and `--set` overrides, read as plain data."""
+"""Recipe files and `--set` overrides, read as plain data.
+
+Nothing here imports torch: a fault of the YAML is reported before that is imported.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from translate_core.components.signature import show
 from translate_core.errors import Fault, RecipeError, UserError
 from translate_core.runtime import yaml12
+from translate_core.runtime.yaml12 import show
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -41,6 +44,12 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     if faults:
         raise RecipeError(f"recipe {path}", faults)
     return data
+
+
+def is_ablation(path: Path) -> bool:
+    """Whether a recipe file varies another recipe. Raises UserError for a file that cannot be read."""
+    data = yaml12.read(path)
+    return isinstance(data, dict) and ("base" in data or "vary" in data)
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 
 from translate_core.components.plugins import LoadedPlugins, load_plugins
 from translate_core.components.registry import KINDS, RESERVED, Registry, kind_of_contract
-from translate_core.components.signature import Option, describe, options_of_group, show
+from translate_core.components.signature import Option, describe, options_of_group
 from translate_core.contracts.length import Length
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
@@ -20,6 +20,7 @@ from translate_core.errors import Fault, FaultsError, RecipeError, did_you_mean,
 from translate_core.recipe.resolved import Block, ResolvedLoss, ResolvedMetric, ResolvedNetwork, ResolvedRecipe
 from translate_core.recipe.training import Training
 from translate_core.recipe.weight import Ramp, Weight
+from translate_core.runtime.yaml12 import show
 
 
 def resolve(path: Path, data: Mapping[str, Any]) -> ResolvedRecipe:

@@ -6,20 +6,33 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from translate_core.errors import UserError
+from translate_core.errors import UserError, raised_at
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
 _REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-"""The rich console on standard error, where the engine prints its messages. While a live display of it is shown, what
-is printed with it appears above the display."""
 
-stdout = Console(highlight=False, soft_wrap=True)
+class _QuietOnceClosed(Console):
+    """A console that stops printing when the reader of its output goes away, as `| head -1` does.
+
+    The program goes on: training still saves, and a command still returns its own exit status.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich in place of raising BrokenPipeError."""
+        self.quiet = True
+        # The stream still holds the text that it could not write; flushing that when Python exits must not fail.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+stderr = _QuietOnceClosed(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+stdout = _QuietOnceClosed(highlight=False, soft_wrap=True, emoji=False)
 
 
 def text_width(most: int) -> int:
@@ -37,15 +50,37 @@ def warn(text: str) -> None:
     stderr.print(f"warning: {text}", style="yellow", markup=False)
 
 
-def user_fault(error: Exception) -> str | None:
-    """What to tell the user about an error that comes of what was asked for; None for a defect of ours."""
-    import torch
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of aligned columns on stdout.
 
+    On a terminal there is a header, and the last column wraps. Elsewhere a row is always one line, for other programs.
+    """
+    if stdout.is_terminal:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        for column in header:
+            table.add_column(column, no_wrap=column != header[-1], overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        stdout.print(table, soft_wrap=False)
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header) - 1)]
+    for row in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
+        stdout.print("  ".join([*cells, row[-1]]).rstrip(), markup=False)
+
+
+def user_fault(error: BaseException) -> str | None:
+    """The message for an error that the user or a component caused; None for a defect of the engine."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, BrokenPipeError) or not isinstance(error, Exception):
+        return _ended_by_component(error)
     if isinstance(error, OSError) and error.errno in _REFUSED_BY_SYSTEM:
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
-    if isinstance(error, torch.OutOfMemoryError):
+    if _is_out_of_memory(error):
         return (
             f"the device has too little memory: {str(error).splitlines()[0]}\n"
             f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
@@ -54,25 +89,34 @@ def user_fault(error: Exception) -> str | None:
     return None
 
 
+def _ended_by_component(error: BaseException) -> str | None:
+    """The message for an exception that would end the program in silence; None where no component raised it."""
+    place = raised_at(error)
+    return f"a component ended the program with {error!r}{place}: it must not" if place else None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # not imported here: only torch raises this error
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
 def guarded(command: str, body: Callable[[], int]) -> int:
     """Runs a command and turns what it raises into an exit status.
 
-    0 done, 2 the user's fault (the message alone), 130 interrupted, 1 a defect of ours (with its traceback).
+    2 for what the user or a component did wrong (the message alone), 130 interrupted, 1 a defect of the engine (with
+    its traceback). An exception that usually ends a program in silence, such as SystemExit, is a component's fault.
     """
     try:
         return body()
     except KeyboardInterrupt:
         stderr.print(f"{command}: interrupted", markup=False)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return OK
-    except Exception as error:
+    except BaseException as error:
         message = user_fault(error)
         if message is not None:
             stderr.print(f"{command}: {message}", style="red" if stderr.is_terminal else None, markup=False)
             return USER_FAULT
-        traceback.print_exc()
+        stderr.print(traceback.format_exc().rstrip(), markup=False)
         stderr.print(
             f"{command}: this is a defect in the software, not in what you asked for; please report it", markup=False
         )

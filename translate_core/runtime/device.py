@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-
-import torch
+from typing import TYPE_CHECKING
 
 from translate_core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
@@ -16,6 +18,8 @@ def choose_device(name: str) -> torch.device:
 
     Raises UserError when the device is not there.
     """
+    import torch  # not at the top: the parsers of commands need CHOICES only
+
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if available[kind])

@@ -167,3 +167,9 @@ def inline(data: Any) -> str:
     """Plain data as YAML on one line, for messages."""
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=2**31, allow_unicode=True)
     return " ".join(text.removesuffix("...\n").split())
+
+
+def show(value: object) -> str:
+    """A value of a recipe as the user wrote it, shortened."""
+    text = inline(value) if not isinstance(value, str) else f"'{value}'"
+    return text if len(text) <= 80 else text[:77] + "…"
