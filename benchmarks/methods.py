@@ -26,8 +26,7 @@ from typing import Any
 
 import torch
 
-from translate_core.recipe.overrides import read_recipe
-from translate_core.recipe.resolver import resolve
+from translate_core import load_recipe
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.build import check_shapes, open_data
 from translate_core.training.loader import Sampling
@@ -63,7 +62,7 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
     logged = [(row["step"], row["seconds"]) for row in rows if row["kind"] == "losses"]
     paces = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in itertools.pairwise(logged)]
     results: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["results"]
-    resolved = resolve(recipe, read_recipe(recipe, overrides))
+    resolved = load_recipe(recipe, overrides)
     return Row(
         recipe.stem,
         resolved.record["method"]["type"],
@@ -77,7 +76,7 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
 
 def parameters(recipe: Path, overrides: list[str]) -> int:
     """Of all networks that the recipe trains."""
-    resolved = resolve(recipe, read_recipe(recipe, overrides))
+    resolved = load_recipe(recipe, overrides)
     dataset = open_data(resolved)
     try:
         sampling = Sampling(resolved.training.seed, resolved.training.batch_size, resolved.training.accumulate, Ranks())

@@ -16,6 +16,8 @@ from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, gen
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
 from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
+from .recipe.load import load_recipe
+from .recipe.resolved import ResolvedRecipe
 from .runtime.files import atomic_write, sha256_of, write_text
 from .runtime.progress import ProgressDisplay, progress
 from .storage.weights import read_weights
@@ -44,6 +46,7 @@ __all__ = [
     "ProgressDisplay",
     "RecipeError",
     "Registrar",
+    "ResolvedRecipe",
     "Result",
     "Role",
     "RunInfo",
@@ -60,6 +63,7 @@ __all__ = [
     "generator",
     "head",
     "hookimpl",
+    "load_recipe",
     "progress",
     "read_weights",
     "sha256_of",

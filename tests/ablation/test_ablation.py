@@ -341,7 +341,7 @@ FAULTS = {
         "vary.losses.identity", "'losses.identity' cannot be set here: `vary` gives losses.identity.weight its values. "
         "Keep one of the two"),
     "base: small.yaml\nvary: {data.root.x: [0]}": (
-        "vary.data.root.x", "'data.root.x' reaches into data.root, which is '{place}/data' and no block"),
+        "vary.data.root.x", "'data.root.x' cannot be set: data.root is '{place}/data', not a block"),
     "base: small.yaml\nvary: {losses.cycle.weight: [0]}\nseeds: [0, 0]": ("seeds", "has a seed twice: [0, 0]"),
     "base: small.yaml\nvary: {losses.cycle.weight: [0]}\nseeds: 3": (
         "seeds", "must be a list of whole numbers of at least 0, not 3"),

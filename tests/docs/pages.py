@@ -22,13 +22,15 @@ from PIL import Image
 
 from tests.conftest import REPOSITORY
 from tests.reduced import SMALL, reduced, small_data
-from translate_core.ablation.file import read_ablation
+from translate_core import load_recipe
+from translate_core.ablation.file import parse_ablation
 from translate_core.commands import apply, run
 from translate_core.commands import plugins as plugin_command
 from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS
 from translate_core.contracts import hook as hookspecs
-from translate_core.recipe.overrides import is_ablation, read_recipe
+from translate_core.recipe.file import is_ablation, read_recipe
+from translate_core.recipe.overrides import parse_overrides
 from translate_core.recipe.resolver import resolve
 
 PAGES = tuple(sorted([*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").glob("*/README.md")]))
@@ -183,7 +185,7 @@ class Session:
     def _resolve(self, data: Mapping[str, Any], name: str) -> None:
         path = self.folder / name
         path.write_text(yaml.safe_dump(dict(data), sort_keys=False), encoding="utf-8")
-        resolve(path, read_recipe(path))
+        load_recipe(path)
 
     def _train(self, data: Mapping[str, Any], name: str) -> None:
         """Validates the recipe as written, then trains a reduced version for two steps."""
@@ -220,19 +222,20 @@ class Session:
         options = run.parser().parse_args(arguments)
         path = self.folder / options.recipe
         assert path.is_file(), f"there is no recipe {options.recipe}"
-        if path in self._own and not is_ablation(path):
+        if path in self._own and not is_ablation(read_recipe(path)):
             assert run.main([*arguments, "--device", "cpu"]) == 0
         else:
             self._validate(path, options.overrides)
 
     def _validate(self, path: Path, overrides: Sequence[str]) -> None:
-        if is_ablation(path):
-            variants = read_ablation(path, overrides).variants
+        data = read_recipe(path)
+        if is_ablation(data):
+            variants = parse_ablation(path, data, parse_overrides(overrides)).variants
             assert len(variants) >= 2
             for variant in variants:
                 resolve(path, variant.recipe)
         else:
-            resolve(path, read_recipe(path, overrides))
+            load_recipe(path, overrides)
 
     def _translate_apply(self, arguments: Sequence[str]) -> None:
         options = apply.parser().parse_args(arguments)

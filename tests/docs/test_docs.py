@@ -12,11 +12,9 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.docs.pages import PAGES, Session, blocks_of, prose_of
 from tests.reduced import RECIPES
-from translate_core import UserError
+from translate_core import UserError, load_recipe
 from translate_core.commands import apply, run
 from translate_core.commands import plugins as plugin_command
-from translate_core.recipe.overrides import read_recipe
-from translate_core.recipe.resolver import resolve
 
 DOCS = REPOSITORY / "docs"
 NAMES = [page.relative_to(REPOSITORY).as_posix() for page in PAGES]
@@ -168,7 +166,7 @@ def test_every_set_in_the_text_fits_a_recipe(page: Path) -> None:
 def _fits(override: str, name: str) -> bool:
     path = REPOSITORY / "recipes" / name
     try:
-        resolve(path, read_recipe(path, [override]))
+        load_recipe(path, [override])
     except UserError:
         return False
     return True

@@ -18,9 +18,8 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
+from translate_core import load_recipe
 from translate_core.contracts.method import Method
-from translate_core.recipe.overrides import read_recipe
-from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.build import build, check_shapes, open_data
 from translate_core.training.loader import Sampling, load_steps
@@ -355,7 +354,7 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
     }
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    plan = resolve(path, read_recipe(path))
+    plan = load_recipe(path)
     dataset = open_data(plan)
     sampling = Sampling(0, 2, 1, Ranks())
     run = build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())

@@ -13,9 +13,8 @@ import yaml
 from PIL import Image
 
 from tests.conftest import shared
+from translate_core import load_recipe
 from translate_core.commands.run import main
-from translate_core.recipe.overrides import read_recipe
-from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.build import build, check_shapes, open_data
 from translate_core.training.loader import Sampling, load_steps
@@ -125,7 +124,7 @@ def test_golden_run(name: str, tmp_path: Path) -> None:
 def test_first_outputs(name: str, tmp_path: Path) -> None:
     golden = np.load(shared("golden") / f"{name}.npz")
     recipe = prepare(golden, tmp_path)
-    plan = resolve(recipe, read_recipe(recipe))
+    plan = load_recipe(recipe)
     dataset = open_data(plan)
     sampling = Sampling(0, plan.training.batch_size, 1, Ranks())
     run = build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())

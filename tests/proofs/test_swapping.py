@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from translate_core import load_recipe
 from translate_core.commands.run import main
-from translate_core.recipe.overrides import read_recipe
-from translate_core.recipe.resolver import resolve
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.build import Run, build, check_shapes, open_data
 from translate_core.training.loader import Sampling, load_steps
@@ -58,7 +57,7 @@ def test_one_set_swaps(override: str, write_recipe: Callable[..., Path], tmp_pat
 
 
 def built(recipe: Path, *overrides: str) -> Run:
-    plan = resolve(recipe, read_recipe(recipe, overrides))
+    plan = load_recipe(recipe, overrides)
     dataset = open_data(plan)
     training = plan.training
     sampling = Sampling(training.seed, training.batch_size, training.accumulate, Ranks())

@@ -298,7 +298,7 @@ GAME = [
 OVERRIDES = [
     case("no equals sign", "training", "--set  'training' must be KEY=VALUE, such as training.batch_size=4"),
     case("an empty key", "a..b=3", "--set  'a..b=3' must be KEY=VALUE, such as training.batch_size=4"),
-    case("into a scalar", "method.type.x=3", "--set  'method.type.x' reaches into method.type, which is 'cyclegan' and no block"),
+    case("into a scalar", "method.type.x=3", "--set  'method.type.x' cannot be set: method.type is 'cyclegan', not a block"),
     case("broken YAML", "training.length=[1",
          "--set  the value of training.length, line 1, column 3: expected ',' or ']', but got the end; the […] begins in line 1"),
     case("objects", "a=!!python/name:os.system",

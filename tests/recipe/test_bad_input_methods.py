@@ -145,7 +145,7 @@ def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
 def test_an_ablation_may_make_a_weight_change(recipe: Path, tmp_path: Path) -> None:
     """The base has a number where the ablation's file has {from, to, steps}, and the other way round by `vary`."""
     from translate_core.ablation.file import read_ablation
-    from translate_core.recipe.overrides import read_recipe
+    from translate_core.recipe.file import read_recipe
     from translate_core.recipe.resolver import resolve
     from translate_core.recipe.weight import Ramp
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from translate_core import UserError
-from translate_core.recipe.overrides import is_ablation, read_recipe
+from translate_core.recipe.file import is_ablation, read_recipe
 from translate_core.recipe.shipped import copy_recipe, find_recipe, shipped_recipes, summary_of
 
 FILES = sorted((REPOSITORY / "recipes").rglob("*.yaml"))
@@ -107,7 +107,7 @@ def test_a_copy_is_the_same_recipe_and_launches_itself(name: str, elsewhere: Pat
     assert recipe == Path(Path(name).name + ".yaml")
     source = shipped_recipes()[name]
     data = read_recipe(recipe)
-    if is_ablation(source):
+    if is_ablation(read_recipe(source)):
         assert data.pop("base") == base[0].name
         original = read_recipe(source)
         assert read_recipe(base[0]) == read_recipe(source.parent / original.pop("base"))

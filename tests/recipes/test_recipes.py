@@ -9,10 +9,10 @@ import yaml
 
 from tests.conftest import REPOSITORY
 from tests.reduced import ABLATIONS, RECIPES, reduced
+from translate_core import load_recipe
 from translate_core.ablation.file import read_ablation
 from translate_core.commands.apply import main as apply
 from translate_core.commands.run import main as run
-from translate_core.recipe.overrides import read_recipe
 from translate_core.recipe.resolver import resolve
 
 
@@ -30,7 +30,7 @@ def test_the_enumeration_is_whole() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_key_is_valid(name: str) -> None:
     path = REPOSITORY / "recipes" / name
-    resolve(path, read_recipe(path))
+    load_recipe(path)
 
 
 @pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from translate_core.errors import Fault, RecipeError, UserError
-from translate_core.recipe.overrides import apply_override, flatten, parse_override, read_recipe
+from translate_core.recipe.file import is_ablation, read_recipe
+from translate_core.recipe.overrides import Override, Overrides, apply_override, flatten, is_dotted_key
 from translate_core.runtime.yaml12 import show
 from translate_core.storage.run_folder import folder_name
 
@@ -45,26 +46,27 @@ class Ablation:
     variants: tuple[Variant, ...]
 
 
-@dataclass(frozen=True)
-class _Change:
-    """A key that is set in all variants. place: where the user wrote it, for messages."""
+def read_ablation(path: Path) -> Ablation:
+    """Reads the file of an ablation and its base.
 
-    place: str
-    key: str
-    value: Any
+    Raises UserError for a file that cannot be read, and RecipeError as `parse_ablation`.
+    """
+    return parse_ablation(path, read_recipe(path))
 
 
-def read_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
-    """Reads an ablation and the base it names. overrides: `KEY=VALUE` texts, applied last.
+def parse_ablation(path: Path, data: Mapping[str, Any], overrides: Overrides | None = None) -> Ablation:
+    """The ablation in the data of a file; its base is read.
 
+    path: the file, which the path of the base is relative to. overrides: set in all variants, after the file's own.
     Raises RecipeError with every fault of the ablation itself; its variants are not validated.
     """
-    data = read_recipe(path)
     faults: list[Fault] = []
     base = _base(path, data.get("base"), faults)
     vary = _vary(data.get("vary"), faults)
     seeds = _seeds(data["seeds"], faults) if "seeds" in data else ()
-    changes = _from_file(data, base[1] if base is not None else {}) + _from_command_line(overrides, faults)
+    changes = _from_file(data, base[1] if base is not None else {}) + _from_command_line(
+        overrides or Overrides(), faults
+    )
     faults += _clashes(changes, tuple(vary), seeded="seeds" in data)
     variants = [] if faults or base is None else _variants(base[1], changes, vary, faults)
     if faults:
@@ -84,7 +86,7 @@ def _base(path: Path, value: object, faults: list[Fault]) -> tuple[Path, dict[st
     except UserError as error:
         faults.append(Fault("base", str(error)))
         return None
-    if "base" in data or "vary" in data:
+    if is_ablation(data):
         faults.append(Fault("base", f"{base} is an ablation itself; name the recipe that it varies"))
         return None
     return base, data
@@ -98,7 +100,7 @@ def _vary(value: object, faults: list[Fault]) -> dict[str, list[Any]]:
     vary = {}
     for key, values in value.items():
         place = f"vary.{key}"
-        if not all(key.split(".")):
+        if not is_dotted_key(key):
             faults.append(Fault(place, "must be a dotted key, such as optimizer.lr"))
         elif not isinstance(values, list) or not values:
             faults.append(Fault(place, f"must be a list of values to try, not {show(values)}; keys are dotted"))
@@ -136,27 +138,23 @@ def _leaves(block: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "")
             yield f"{prefix}{key}", value
 
 
-def _from_file(data: Mapping[str, Any], base: Mapping[str, Any]) -> list[_Change]:
+def _from_file(data: Mapping[str, Any], base: Mapping[str, Any]) -> list[Override]:
     others = {key: value for key, value in data.items() if key not in _OWN}
-    return [_Change(key, key, value) for key, value in _leaves(others, base)]
+    return [Override(key, value, place=key) for key, value in _leaves(others, base)]
 
 
-def _from_command_line(overrides: Sequence[str], faults: list[Fault]) -> list[_Change]:
+def _from_command_line(overrides: Overrides, faults: list[Fault]) -> list[Override]:
+    faults += overrides.faults
     changes = []
-    for text in overrides:
-        try:
-            key, value = parse_override(text)
-        except UserError as error:
-            faults.append(Fault("--set", str(error)))
-            continue
-        if key.split(".")[0] in _OWN:
-            faults.append(Fault("--set", f"'{key}' belongs to the ablation: write it in the file"))
+    for item in overrides.items:
+        if item.key.split(".")[0] in _OWN:
+            faults.append(Fault(item.place, f"'{item.key}' belongs to the ablation: write it in the file"))
         else:
-            changes.append(_Change("--set", key, value))
+            changes.append(item)
     return changes
 
 
-def _clashes(changes: Sequence[_Change], vary: Sequence[str], *, seeded: bool) -> Iterator[Fault]:
+def _clashes(changes: Sequence[Override], vary: Sequence[str], *, seeded: bool) -> Iterator[Fault]:
     """Keys that get their values in two ways; a key above or below another one counts as the same."""
     seeds = [(_SEED, "seeds")] if seeded else []
     varied = [(key, "vary") for key in vary]
@@ -171,13 +169,13 @@ def _clashes(changes: Sequence[_Change], vary: Sequence[str], *, seeded: bool) -
 
 
 def _variants(
-    base: Mapping[str, Any], changes: Sequence[_Change], vary: Mapping[str, list[Any]], faults: list[Fault]
+    base: Mapping[str, Any], changes: Sequence[Override], vary: Mapping[str, list[Any]], faults: list[Fault]
 ) -> list[Variant]:
     variants: dict[str, Variant] = {}
     for combination in itertools.product(*vary.values()):
         values = dict(zip(vary, combination, strict=True))
         recipe = copy.deepcopy(dict(base))
-        for change in [*changes, *(_Change(f"vary.{key}", key, value) for key, value in values.items())]:
+        for change in [*changes, *(Override(key, value, place=f"vary.{key}") for key, value in values.items())]:
             try:
                 apply_override(recipe, change.key, copy.deepcopy(change.value))
             except UserError as error:

@@ -9,15 +9,16 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from translate_core.ablation.file import Ablation, Variant, read_ablation
+from translate_core.ablation.file import Ablation, Variant, parse_ablation
 from translate_core.ablation.table import Row, aligned, csv_text, markdown, shown
 from translate_core.contracts.dataset import Dataset
 from translate_core.errors import Fault, FaultsError, RecipeError, UserError
 from translate_core.experiment.session import checked, opened, train
-from translate_core.recipe.overrides import parse_override
+from translate_core.recipe.overrides import Overrides
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, stdout, tell, user_fault, warn
@@ -25,7 +26,7 @@ from translate_core.runtime.device import choose_device
 from translate_core.runtime.files import write_text
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
-from translate_core.storage.run_folder import RunFolder, check_same_run, default_folder, make_record, overrides_of
+from translate_core.storage.run_folder import RunFolder, check_same_run, default_folder, make_record
 from translate_core.training.build import build
 from translate_core.training.trainer import DivergedError
 
@@ -82,7 +83,8 @@ class Failure:
 
 def run_ablation(
     path: Path,
-    overrides: Sequence[str],
+    data: Mapping[str, Any],
+    overrides: Overrides,
     *,
     out: Path | None,
     device_name: str,
@@ -92,16 +94,17 @@ def run_ablation(
 ) -> int:
     """Trains every variant that is not trained yet and writes the table; returns the exit status of the command.
 
-    path, overrides: the ablation and the `--set` of the command line. out: its folder, by default below `runs/`.
-    command: how the user goes on, for messages. Raises UserError before anything is trained if a variant is not valid.
+    path, data: the file of the ablation and what it holds. overrides: those of the command line. out: its folder, by
+    default below `runs/`. command: how the user goes on, for messages. Raises UserError before anything is trained if a
+    variant is not valid.
     """
-    ablation = read_ablation(path, overrides)
+    ablation = parse_ablation(path, data, overrides)
     device = choose_device(device_name)
     ranks = join(device)
     validation = _Validation(ablation, device, ranks)
     resolved_all = validation.resolve()
     operation = next(iter(resolved_all.values())).operation if resolved_all else frozenset[str]()
-    folder = out or default_folder(path, overrides_of([parse_override(text) for text in overrides]), operation)
+    folder = out or default_folder(path, overrides.flat(), operation)
     trials = validation.build(resolved_all, folder, fresh=fresh)
     if dry_run:
         _print_trials(ablation, trials)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from translate_core.commands.arguments import command_parser, completed_by, parsed, recipes_and_files
-from translate_core.recipe.overrides import is_ablation, parse_override, read_recipe
+from translate_core.recipe.file import is_ablation, read_recipe, subject_of
+from translate_core.recipe.overrides import parse_overrides
 from translate_core.recipe.shipped import find_recipe
 from translate_core.runtime.console import INTERRUPTED, OK, guarded
 from translate_core.runtime.device import CHOICES
@@ -61,28 +62,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
+    # A fault of the YAML or of --set is reported before torch is imported.
     recipe = find_recipe(options.recipe)
-    varies = is_ablation(recipe)  # reads the file, so a fault of its YAML is reported before torch is imported
-    data = None if varies else read_recipe(recipe, options.overrides)
+    data = read_recipe(recipe)
+    overrides = parse_overrides(options.overrides)
+    varies = is_ablation(data)
+    if not varies:
+        data = overrides.apply(data, subject_of(recipe))
 
     from translate_core.ablation.session import run_ablation
     from translate_core.experiment.session import command_line, dry_run, train
     from translate_core.recipe.resolver import resolve
     from translate_core.runtime.signals import StopSignal
-    from translate_core.storage.run_folder import RunFolder, default_folder, overrides_of
+    from translate_core.storage.run_folder import RunFolder, default_folder
 
     command = command_line("translate-run", given, lambda argument: argument == "--fresh")
-    if data is None:
+    if varies:
         return run_ablation(
-            recipe, options.overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
+            recipe, data, overrides, out=options.out, device_name=options.device, dry_run=options.dry_run,
             fresh=options.fresh, command=command,
         )  # fmt: skip
     resolved = resolve(recipe, data)
     if options.dry_run:
         dry_run(resolved, options.device)
         return OK
-    overrides = overrides_of([parse_override(text) for text in options.overrides])
-    folder = RunFolder(options.out or default_folder(recipe, overrides, resolved.operation))
+    folder = RunFolder(options.out or default_folder(recipe, overrides.flat(), resolved.operation))
     with StopSignal() as stop:
         outcome = train(resolved, folder, options.device, fresh=options.fresh, command=command, stop=stop)
     return OK if outcome.finished else INTERRUPTED

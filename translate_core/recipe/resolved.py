@@ -11,6 +11,7 @@ from translate_core.components.plugins import LoadedPlugins
 from translate_core.components.registry import Registration
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role
+from translate_core.recipe.file import subject_of
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.training import Training
 from translate_core.recipe.weight import Ramp
@@ -65,13 +66,13 @@ class ResolvedMetric:
 
 @dataclass(frozen=True)
 class ResolvedRecipe:
-    """A recipe whose every key is known to be good; nothing has been opened or allocated.
+    """A recipe whose every key is valid; nothing has been opened or allocated.
 
     record: the recipe as resolved, plain data. operation: dotted paths of the keys that may differ when a run goes on.
     """
 
     name: str
-    path: Path
+    path: Path | None
     plugins: LoadedPlugins
     method: Method
     data: Block
@@ -84,6 +85,11 @@ class ResolvedRecipe:
     training: Training
     record: Mapping[str, Any]
     operation: frozenset[str]
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return subject_of(self.path)
 
     def results(self) -> dict[str, Any]:
         """The result keys, flat: dotted path -> value. Two runs whose results() agree learn the same."""

@@ -17,16 +17,23 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role, sides
 from translate_core.errors import Fault, FaultsError, RecipeError, did_you_mean, explain, in_order, nearest
-from translate_core.recipe.resolved import Block, ResolvedLoss, ResolvedMetric, ResolvedNetwork, ResolvedRecipe
+from translate_core.recipe.file import subject_of
+from translate_core.recipe.resolved import (
+    Block,
+    ResolvedLoss,
+    ResolvedMetric,
+    ResolvedNetwork,
+    ResolvedRecipe,
+)
 from translate_core.recipe.training import Training
 from translate_core.recipe.weight import Ramp, Weight
 from translate_core.runtime.yaml12 import show
 
 
-def resolve(path: Path, data: Mapping[str, Any]) -> ResolvedRecipe:
+def resolve(path: Path | None, data: Mapping[str, Any]) -> ResolvedRecipe:
     """Loads the plugins of a recipe and validates every block of it.
 
-    Raises RecipeError with every fault.
+    path: the file of the recipe, None for data from Python. Raises RecipeError with every fault.
     """
     return _Resolver(path, data).resolved()
 
@@ -34,7 +41,7 @@ def resolve(path: Path, data: Mapping[str, Any]) -> ResolvedRecipe:
 class _Resolver:
     """Validates block after block, collecting faults and the resolved record."""
 
-    def __init__(self, path: Path, data: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path | None, data: Mapping[str, Any]) -> None:
         self.path = path
         self.data = data
         self.faults: list[Fault] = []
@@ -64,15 +71,16 @@ class _Resolver:
         observers = self._observers()
         training = self._training()
         if self.faults:
-            raise RecipeError(f"recipe {self.path}", in_order(self.faults, self.data))
+            raise RecipeError(subject_of(self.path), in_order(self.faults, self.data))
         assert method is not None
         assert data is not None
         assert training is not None
         dataset = data.registration.component
         self.operation |= {f"data.{key}" for key in dataset.operation_keys}  # type: ignore[attr-defined]
+        name = self.path.stem if self.path is not None else "recipe"
         return ResolvedRecipe(
-            self.path.stem, self.path, plugins, method, data, networks, losses, optimizers, schedules, metrics,
-            observers, training, self._ordered_record(), frozenset(self.operation),
+            name, self.path, plugins, method, data, networks, losses, optimizers, schedules, metrics, observers,
+            training, self._ordered_record(), frozenset(self.operation),
         )  # fmt: skip
 
     def _ordered_record(self) -> dict[str, Any]:
@@ -89,7 +97,7 @@ class _Resolver:
             listed = []
         if listed:
             self.record["plugins"] = listed
-        plugins = load_plugins(listed, self.path.parent, self.faults)
+        plugins = load_plugins(listed, self.path.parent if self.path is not None else Path(), self.faults)
         self.plugin_failed = bool(self.faults)
         return plugins
 
@@ -499,7 +507,7 @@ PAIRS = Option("pairs", dict[str, str] | None, None, False, None, None)
 
 def resolve_block(registry: Registry, kind: str, value: Mapping[str, Any]) -> Block:
     """One component's block by itself, outside any recipe. Raises FaultsError with every fault."""
-    resolver = _Resolver(Path(), {})
+    resolver = _Resolver(None, {})
     resolver.registry = registry
     block = resolver._block(kind, value, kind)
     if block is None:

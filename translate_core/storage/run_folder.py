@@ -20,7 +20,6 @@ from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.length import Length
 from translate_core.contracts.observer import Result
 from translate_core.errors import UserError
-from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.files import sha256_of, write_text
@@ -210,11 +209,3 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             there, now = ("absent" if value is absent else json.dumps(value) for value in (before, after))
             lines.append(f"{key}: {there} there, {now} now")
     return lines
-
-
-def overrides_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Overrides flat, as they name a folder; the last one of a key wins."""
-    flat: dict[str, Any] = {}
-    for key, value in pairs:
-        flat.update(flatten({key: value}))
-    return flat

@@ -85,7 +85,7 @@ def open_data(resolved: ResolvedRecipe) -> Dataset:
     except DataError:
         raise
     except ValueError as error:
-        raise RecipeError(f"recipe {resolved.path}", [Fault("data", str(error))]) from None
+        raise RecipeError(resolved.subject, [Fault("data", str(error))]) from None
     dataset.open()
     return dataset
 
@@ -103,7 +103,7 @@ def check_shapes(resolved: ResolvedRecipe, dataset: Dataset, sampling: Sampling)
             ),
         ]
     if faults or shapes is None:
-        raise RecipeError(f"recipe {resolved.path}", in_order(faults, resolved.record))
+        raise RecipeError(resolved.subject, in_order(faults, resolved.record))
     return shapes
 
 
@@ -192,7 +192,7 @@ def build_networks(
             to_channels_last(module)
         modules[name] = module
     if faults:
-        raise RecipeError(f"recipe {resolved.path}", faults)
+        raise RecipeError(resolved.subject, faults)
     return modules
 
 
@@ -224,10 +224,10 @@ def _phase(
     try:
         optimizer = resolved.optimizers[side](params=parameters)
     except ValueError as error:
-        raise RecipeError(f"recipe {resolved.path}", [Fault("optimizer", str(error))]) from None
+        raise RecipeError(resolved.subject, [Fault("optimizer", str(error))]) from None
     scaler = GradScaler(device.type) if PRECISIONS[resolved.training.precision].scaled else None
     try:
         schedule = resolved.schedules[side](length=length, epoch=epoch)
     except ValueError as error:
-        raise RecipeError(f"recipe {resolved.path}", [Fault("schedule", str(error))]) from None
+        raise RecipeError(resolved.subject, [Fault("schedule", str(error))]) from None
     return Phase(side, terms, parameters, optimizer, WatchedSchedule(schedule, epoch, ranks), scaler)

@@ -21,7 +21,7 @@ from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import GENERATORS
 from translate_core.errors import UserError, did_you_mean
-from translate_core.recipe.overrides import read_recipe
+from translate_core.recipe.file import read_recipe
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.console import warn
