@@ -19,7 +19,9 @@ from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
 from .recipe.load import load_recipe
 from .recipe.resolved import ResolvedRecipe
 from .runtime.files import atomic_write, sha256_of, write_text
+from .runtime.images import Channels, convert_image, find_images, is_image, open_image
 from .runtime.progress import ProgressDisplay, progress
+from .runtime.randomness import numpy_generator
 from .storage.weights import read_weights
 from .translating.translator import Translator
 
@@ -27,6 +29,7 @@ __all__ = [
     "CONTRACT",
     "DISCRIMINATORS",
     "GENERATORS",
+    "Channels",
     "Choice",
     "DataError",
     "Dataset",
@@ -58,12 +61,17 @@ __all__ = [
     "Translator",
     "UserError",
     "atomic_write",
+    "convert_image",
     "did_you_mean",
     "discriminator",
+    "find_images",
     "generator",
     "head",
     "hookimpl",
+    "is_image",
     "load_recipe",
+    "numpy_generator",
+    "open_image",
     "progress",
     "read_weights",
     "sha256_of",

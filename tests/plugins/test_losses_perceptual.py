@@ -18,7 +18,7 @@ from torchvision.models import vgg16, vgg19
 from tests.plugins.games import Game, double, play, prepared
 from translate_core import GENERATORS, Frozen, Loss, UserError
 from translate_core.commands.run import main
-from translate_plugins.datasets import transfer
+from translate_plugins.fetching import transfer
 from translate_plugins.losses import vgg
 from translate_plugins.losses.perceptual import Perceptual
 
@@ -302,7 +302,7 @@ def test_other_content_than_the_name_says_is_refused(
     monkeypatch.setattr(vgg, "_address", lambda network: f"{address}/vgg16-00000000.pth")
     with pytest.raises(UserError, match=r"its content does not match its name \(SHA-256 [0-9a-f]{8}…\)"):
         Perceptual().prepare(Game())
-    assert list(hub.iterdir()) == []
+    assert [path.name for path in hub.iterdir()] == ["vgg16-00000000.pth.lock"]
 
 
 def test_without_network_it_is_told_before_training(

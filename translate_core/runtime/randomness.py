@@ -25,7 +25,7 @@ def torch_generator(seed: int, *names: str | int) -> torch.Generator:
 
 
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
-    """A fresh generator for one named draw of a dataset."""
+    """A fresh generator for one named draw, such as that of an image: the same for the same seed and names."""
     return np.random.Generator(np.random.PCG64(derive(seed, *names)))
 
 

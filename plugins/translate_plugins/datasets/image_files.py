@@ -13,8 +13,8 @@ from PIL import Image
 
 from translate_core.contracts.dataset import Dataset, TrainSplit
 from translate_core.runtime.images import Channels
+from translate_plugins.fetching.download import Download
 
-from .download import Download
 from .loading import Source, load
 from .splits import InStages
 from .store import ImageStore

@@ -11,8 +11,8 @@ from PIL import Image
 from translate_core.contracts.dataset import TestSplit, TrainSplit
 from translate_core.errors import DataError, Fault, UserError
 from translate_core.runtime.images import Channels, convert_image
+from translate_plugins.fetching.download import Download
 
-from .download import Download
 from .image_files import Group, ImageFiles
 from .layout import Layout
 from .splits import Images, PairedTrain

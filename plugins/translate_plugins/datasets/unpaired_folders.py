@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from translate_core.runtime.images import Channels
+from translate_plugins.fetching.download import Download
 
 from .domain_folders import LAYOUT, DomainFolders
-from .download import Download
 from .transforms import Transform
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import re
 from collections.abc import Callable, Collection
@@ -12,9 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from translate_core import UserError, did_you_mean, read_weights
-from translate_plugins.datasets.lock import locked
-from translate_plugins.datasets.transfer import TransferError, discard, transfer
+from translate_core import UserError, did_you_mean, read_weights, sha256_of
+from translate_plugins.fetching.once import make_once
+from translate_plugins.fetching.transfer import TransferError, discard, transfer
 from translate_plugins.losses.pairwise import written
 
 VGG = Literal["vgg16", "vgg19"]
@@ -109,17 +108,17 @@ def trained_weights(network: VGG) -> Path:
     """
     url = _address(network)
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if file.is_file():
-        return file
-    part = file.with_name(file.name + ".part")
+
+    def fetch() -> None:
+        part = file.with_name(file.name + ".part")
+        transfer(url, part)
+        _check(part, file.name)
+        part.replace(file)
+        discard(part)
+
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(file.with_name(file.name + ".lock")):
-            if not file.is_file():
-                transfer(url, part)
-                _check(part, file.name)
-                part.replace(file)
-                discard(part)
+        make_once(file, fetch)
     except (TransferError, OSError) as error:
         raise UserError(
             f"needs the weights of {network}, which are not at {file} and could not be downloaded from {url}: {error}. "
@@ -132,8 +131,7 @@ def _check(part: Path, name: str) -> None:
     """Removes the file and raises TransferError unless its SHA-256 begins with the digits in the name."""
     expected = re.search(r"-([0-9a-f]{8,})\.", name)
     assert expected is not None
-    with part.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_of(part)
     if not digest.startswith(expected[1]):
         discard(part)
         raise TransferError(f"its content does not match its name (SHA-256 {digest[:8]}…)")

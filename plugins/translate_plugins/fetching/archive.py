@@ -1,4 +1,8 @@
-"""Unpacks a zip or .tar.gz file that nobody vouches for."""
+"""Unpacks zip and .tar.gz files from untrusted sources.
+
+Not done by pooch, whose processors unpack everything without a limit on the size, links included, and verify the
+archive as a whole: a mirror that packed the same images again would be refused.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,16 @@ from translate_core import progress
 
 MOST_BYTES = 10 * 2**30
 MOST_TIMES = 50
-"""An archive that would become more than this many bytes, and this many times its own size, is refused."""
+"""An archive is refused if its content is more than MOST_BYTES and more than MOST_TIMES its own size."""
 MOST_MEMBERS = 2_000_000
-"""So is a .tar.gz file with more members, each of which takes memory."""
+"""A .tar.gz file with more members is refused: each of them takes memory."""
 _AT_ONCE = 16 * 2**20
-"""The longest piece that is read into memory; a tar file may declare any length for a name."""
+"""Most bytes that are read into memory at once; a tar file may declare any length for a name."""
 _CHUNK = 1024 * 1024
 
 
 class ArchiveError(Exception):
-    """Why an archive was not unpacked, in words for people."""
+    """Why an archive was not unpacked, for the user."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,10 @@ class _Member:
     """An entry of an archive.
 
     Args:
-        name: as the archive has it.
-        kind: only files are unpacked, and folders made for them.
-        size: bytes that it would become.
-        open: its content.
+        name: its path in the archive.
+        kind: only files are unpacked; their folders are created.
+        size: bytes of its content.
+        open: opens its content.
     """
 
     name: str
@@ -49,19 +53,19 @@ class _Member:
 
 
 def unpack(archive: Path, target: Path, wanted: Collection[str] | None = None) -> dict[str, str]:
-    """Unpack into the folder `target`, which must not exist. Returns the SHA-256 of each file by its relative name.
+    """Unpacks into the folder `target`, which must not exist. Returns the SHA-256 of each file by its relative name.
 
-    A single folder at the top of the archive is left out of the names: `horse2zebra/trainA/1.jpg` becomes
+    A single folder at the top of the archive is removed from the names: `horse2zebra/trainA/1.jpg` becomes
     `trainA/1.jpg`. Hidden files and `__MACOSX` are not unpacked.
 
     Args:
-        archive: the zip or .tar.gz file; its content tells which, not its name.
+        archive: a zip or .tar.gz file, recognised by its content; the file name does not matter.
         target: the folder to create.
-        wanted: relative names; what else the archive holds is not unpacked. None unpacks everything.
+        wanted: relative names of the files to unpack; None for all.
 
     Raises:
-        ArchiveError: no such file, damaged, of an absurd size, or with a member that reaches outside of `target` or is
-            no file; all but a damaged member of a zip file are found before anything is written.
+        ArchiveError: the file is neither, is damaged, has too large a content, or has a member that is a link or lies
+            outside of `target`. All but a damaged member of a zip file are found before anything is written.
     """
     with _members_of(archive) as members:
         named = _named(members)
@@ -78,7 +82,7 @@ def unpack(archive: Path, target: Path, wanted: Collection[str] | None = None) -
 
 @contextmanager
 def _members_of(archive: Path) -> Iterator[list[_Member]]:
-    """The members, none of them unsafe, in the order in which the archive has them."""
+    """Yields the members, all of them safe, in the order of the archive."""
     with open(archive, "rb") as file:
         start = file.read(2)
     if start == b"\x1f\x8b":
@@ -91,7 +95,7 @@ def _members_of(archive: Path) -> Iterator[list[_Member]]:
         with opened(archive) as members:
             yield members
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
-        raise ArchiveError(f"is no {kind}, or a damaged one: {error}") from None
+        raise ArchiveError(f"is not a {kind}, or is damaged: {error}") from None
     except (NotImplementedError, RuntimeError) as error:
         raise ArchiveError(f"is a {kind} that Python cannot unpack: {error}") from None
 
@@ -103,19 +107,19 @@ def _zip_members(archive: Path) -> Iterator[list[_Member]]:
         def member(entry: zipfile.ZipInfo) -> _Member:
             link = stat.S_ISLNK(entry.external_attr >> 16)
             kind: Literal["file", "folder", "link"] = "link" if link else "folder" if entry.is_dir() else "file"
-            # zipfile yields no more bytes than declared and compares the CRC at the end.
+            # zipfile reads no more bytes than declared and compares the CRC at the end.
             return _Member(entry.filename, kind, entry.file_size, lambda: file.open(entry))
 
         members = [member(entry) for entry in file.infolist()]
         for each in members:
             _refuse_unsafe(each)
-        _refuse_absurd(sum(each.size for each in members), archive.stat().st_size)
+        _refuse_too_large(sum(each.size for each in members), archive.stat().st_size)
         yield members
 
 
 @contextmanager
 def _tar_members(archive: Path) -> Iterator[list[_Member]]:
-    """A tar file has no list of its members: the whole of it is read once before anything is believed."""
+    """The members of a .tar.gz file. It has no list of them, so the whole file is read once."""
     size = archive.stat().st_size
     with open(archive, "rb") as compressed, gzip.GzipFile(fileobj=compressed, mode="rb") as inflating:
         content = _Inflated(inflating, size)
@@ -138,28 +142,28 @@ def _tar_members(archive: Path) -> Iterator[list[_Member]]:
                 for entry in file:
                     members.append(member(entry))
                     _refuse_unsafe(members[-1])
-                    if entry.size < 0:  # tarfile would go back, and round for ever
+                    if entry.size < 0:  # tarfile would seek back and read in an endless loop
                         raise ArchiveError(f"is a damaged .tar.gz file: {entry.name!r} has a size below zero")
                     declared += entry.size
-                    _refuse_absurd(declared, size)
+                    _refuse_too_large(declared, size)
                     if len(members) > MOST_MEMBERS:
-                        raise ArchiveError(f"has more than {MOST_MEMBERS:,} members, as no images do; not unpacked")
+                        raise ArchiveError(f"has more than {MOST_MEMBERS:,} members, too many for images; not unpacked")
                     advance(compressed.tell() - seen)
                     seen = compressed.tell()
-                rest = content.last  # what tarfile took for the end
-                while rest:  # up to the end of the file, where gzip has its checksum
+                rest = content.last  # the block that tarfile took for the end
+                while rest:  # to the end of the file, where gzip compares its checksum
                     if rest.strip(b"\0"):
-                        raise ArchiveError("is a damaged .tar.gz file: it goes on after a header that makes no sense")
+                        raise ArchiveError("is a damaged .tar.gz file: there is content after an invalid header")
                     rest = content.read(_CHUNK)
             yield members
 
 
 class _Inflated:
-    """What a gzip file holds, as tarfile reads it, within limits.
+    """The content of a gzip file as a file for tarfile, with limits on what is read.
 
     Args:
-        file: the inflated file.
-        compressed: bytes of the gzip file.
+        file: the gzip file.
+        compressed: its size in bytes.
     """
 
     def __init__(self, file: gzip.GzipFile, compressed: int) -> None:
@@ -168,41 +172,41 @@ class _Inflated:
         self.last = b""
 
     def read(self, size: int) -> bytes:
-        """Raises ArchiveError for a piece that only a made-up header asks for, and after too many bytes in all."""
+        """Raises ArchiveError for more bytes at once than a valid header needs, and after too many bytes in all."""
         if not 0 <= size <= _AT_ONCE:
-            raise ArchiveError("has a header of an absurd size; not unpacked")
+            raise ArchiveError("has a header with an invalid size; not unpacked")
         self.last = self._file.read(size)
-        _refuse_absurd(self._file.tell(), self._compressed)
+        _refuse_too_large(self._file.tell(), self._compressed)
         return self.last
 
     def seek(self, offset: int) -> int:
-        """To a place counted from the start."""
+        """Sets the position, in bytes from the start."""
         return self._file.seek(offset)
 
     def tell(self) -> int:
-        """Bytes from the start."""
+        """The position, in bytes from the start."""
         return self._file.tell()
 
 
 def _refuse_unsafe(member: _Member) -> None:
     name = member.name.replace("\\", "/")
     if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
-        raise ArchiveError(f"has a member that reaches outside of its folder, {member.name!r}; not unpacked")
+        raise ArchiveError(f"has a member that lies outside of its folder, {member.name!r}; not unpacked")
     if member.kind == "link":
         raise ArchiveError(f"has a member that is a link, {member.name!r}; not unpacked")
     if member.kind == "other":
         raise ArchiveError(f"has a member that is neither a file nor a folder, {member.name!r}; not unpacked")
 
 
-def _refuse_absurd(declared: int, compressed: int) -> None:
+def _refuse_too_large(declared: int, compressed: int) -> None:
     if declared > MOST_BYTES and declared > MOST_TIMES * compressed:
         raise ArchiveError(
-            f"would become {declared / 1e9:.0f} GB from {compressed / 1e6:.0f} MB, as no images do; not unpacked"
+            f"has {declared / 1e9:.0f} GB of content in {compressed / 1e6:.0f} MB, too much for images; not unpacked"
         )
 
 
 def _named(members: Collection[_Member]) -> dict[str, _Member]:
-    """The files by their names below the single top folder, if there is one."""
+    """The files by name, relative to the single top folder if there is one."""
     named: dict[str, _Member] = {}
     for member in members:
         parts = [part for part in member.name.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -233,5 +237,5 @@ def _extract(member: _Member, path: Path) -> str:
 def _read(source: IO[bytes]) -> bytes:
     try:
         return source.read(_CHUNK)
-    except Exception as error:  # each compression has its own exceptions for damaged data
+    except Exception as error:  # each compression method has its own exceptions for damaged data
         raise ArchiveError(f"is a damaged archive: {error}") from None

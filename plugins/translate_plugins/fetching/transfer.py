@@ -1,4 +1,7 @@
-"""Fetches one file over HTTP, going on where an earlier attempt broke off."""
+"""Fetches one file over HTTP, and resumes interrupted attempts.
+
+Not done by pooch, which fetches a file whole or not at all: after an interruption it starts from the first byte.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +15,32 @@ from pathlib import Path
 from typing import cast
 from urllib.error import HTTPError, URLError
 
-from translate_core import progress
+from translate_core import progress, write_text
 
 TRIES = 3
 BACK_OFF = 1.0
 """Seconds before the second attempt; doubled before each further one."""
 TIMEOUT = 30.0
-"""Seconds without a byte from the server after which an attempt is given up."""
+"""Seconds without a byte from the server after which an attempt fails."""
 _CHUNK = 256 * 1024
 
 
 class TransferError(Exception):
-    """Why a URL could not be fetched, in words for people."""
+    """Why a URL could not be fetched, for the user."""
 
 
 class _BrokenError(Exception):
-    """Why an attempt failed, where another one may succeed."""
+    """Why an attempt failed that may succeed when it is repeated."""
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """Which file a part is of; kept beside the part, for the next attempt.
+    """The file that a part is the beginning of; stored beside the part for the next attempt.
 
     Args:
-        url: where it comes from.
-        validator: strong ETag or date by which the server knows the file, None where it names none.
-        size: bytes of the whole file, None where the server does not tell.
+        url: the address of the file.
+        validator: strong ETag or date that identifies its version, None where the server sends neither.
+        size: bytes of the whole file, None where the server does not send it.
     """
 
     url: str
@@ -46,13 +49,13 @@ class _Origin:
 
 
 def transfer(url: str, part: Path) -> None:
-    """Fetch `url` to the file `part`; if that is the beginning of the same file, only the rest is fetched.
+    """Fetches `url` to the file `part`; if that is the beginning of the same file, only the rest is fetched.
 
-    A part is continued only if the server still has the very file (its ETag or date) that the part began with, else it
-    is started anew. Whatever interrupts this leaves a part that the next call can go on with.
+    A part is continued only if the server still has the same version of the file (by ETag or date, with `If-Range`),
+    else it is fetched from the first byte. After any interruption the next call can continue the part.
 
     Raises:
-        TransferError: the server or the network refused, or broke off in each of a few attempts.
+        TransferError: the server or the network refused, or the connection broke in each of a few attempts.
     """
     for attempt in range(1, TRIES + 1):
         try:
@@ -65,13 +68,13 @@ def transfer(url: str, part: Path) -> None:
 
 
 def origin_url(part: Path) -> str | None:
-    """The URL that a part comes from, None if there is no part."""
+    """The URL that a part was fetched from, None if there is no part."""
     origin = _read_origin(part)
     return origin.url if origin else None
 
 
 def discard(part: Path) -> None:
-    """Remove a part and what is known about it."""
+    """Removes a part and the note beside it."""
     part.unlink(missing_ok=True)
     _origin_file(part).unlink(missing_ok=True)
 
@@ -92,17 +95,17 @@ def _attempt(url: str, part: Path) -> None:
         error.close()
         if error.code == 416:
             discard(part)
-            raise _BrokenError("the server has no more bytes to continue an earlier download") from None
+            raise _BrokenError("the server has no more bytes for the rest of an earlier download") from None
         reason = f"HTTP status {error.code} ({error.reason})"
         if error.code >= 500 or error.code in (408, 429):
             raise _BrokenError(reason) from None
         raise TransferError(reason) from None
     except URLError as error:
-        raise _BrokenError(_words(error.reason)) from None
+        raise _BrokenError(_reason(error.reason)) from None
     except (ValueError, InvalidURL) as error:
         raise TransferError(f"not a valid address: {error}") from None
     except (OSError, HTTPException) as error:
-        raise _BrokenError(_words(error)) from None
+        raise _BrokenError(_reason(error)) from None
     with response:
         _receive(response, url, part, have)
 
@@ -112,7 +115,7 @@ def _receive(response: HTTPResponse, url: str, part: Path, have: int) -> None:
         continued = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if continued is None or int(continued[1]) != have:
             discard(part)
-            raise _BrokenError("the server sent another piece of the file than was asked for")
+            raise _BrokenError("the server sent another piece of the file than the requested one")
         size = None if continued[2] == "*" else int(continued[2])
     elif response.status == 200:
         length = response.headers.get("Content-Length")
@@ -121,22 +124,22 @@ def _receive(response: HTTPResponse, url: str, part: Path, have: int) -> None:
         raise TransferError(f"HTTP status {response.status} ({response.reason})")
 
     with open(part, "ab" if have else "wb") as file:
-        # Only now that the old content is gone may the note beside it speak of the new one.
-        _origin_file(part).write_text(json.dumps(asdict(_Origin(url, _validator(response.headers), size))))
+        # After the file is truncated: a note of the new file must not stand beside content of the old one.
+        write_text(_origin_file(part), json.dumps(asdict(_Origin(url, _validator(response.headers), size))))
         with progress(f"{'resuming' if have else 'downloading'} {url}", size, "bytes", have) as advance:
             while chunk := _read(response):
                 file.write(chunk)
                 have += len(chunk)
                 advance(len(chunk))
     if size is not None and have < size:
-        raise _BrokenError(f"the connection broke off after {have:,} of {size:,} bytes")
+        raise _BrokenError(f"the connection broke after {have:,} of {size:,} bytes")
 
 
 def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read1(_CHUNK)
     except (OSError, HTTPException) as error:
-        raise _BrokenError(_words(error)) from None
+        raise _BrokenError(_reason(error)) from None
 
 
 def _validator(headers: HTTPMessage) -> str | None:
@@ -146,7 +149,7 @@ def _validator(headers: HTTPMessage) -> str | None:
     return headers.get("Last-Modified")
 
 
-def _words(error: BaseException | str) -> str:
+def _reason(error: BaseException | str) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer for {TIMEOUT:g} seconds"
     return str(error) or type(error).__name__
@@ -159,12 +162,12 @@ def _origin_file(part: Path) -> Path:
 def _read_origin(part: Path) -> _Origin | None:
     try:
         return _Origin(**json.loads(_origin_file(part).read_text())) if part.exists() else None
-    except (OSError, ValueError, TypeError):  # no note, or one that was cut short: the part starts anew
+    except (OSError, ValueError, TypeError):  # no note, or a truncated one: the file is fetched from the start
         return None
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """HTTP and HTTPS with the user's proxies, and nothing else, also after a redirect."""
+    """HTTP and HTTPS with the user's proxies, and no other protocol, also after a redirect."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
