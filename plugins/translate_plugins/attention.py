@@ -1,4 +1,4 @@
-"""Class activation maps inside a network: what U-GAT-IT attends by."""
+"""The attention module of U-GAT-IT: class activation maps inside a network."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from translate_plugins.norms import spectrally_normed
 
 
 class ClassActivation(nn.Module):
-    """Features weighted by how much each map tells the domains apart, and the classifier that learns that.
+    """Weights features by their importance for an auxiliary classifier of the domains, and returns its logits.
 
     Kim et al., U-GAT-IT, ICLR 2020, section 2.1.1, after Zhou et al., CVPR 2016. The mean and the maximum of each map
-    go through a linear layer each, without bias: two logits. The features times the weights of either, one beside the
-    other, go through a 1×1 convolution with bias to as many channels as before, and an activation. The attention map is
-    the sum of what comes out over the channels.
+    each pass through a linear layer without bias, which gives two logits. The features times the weights of the first
+    layer and the features times those of the second are concatenated, and pass through a 1×1 convolution with bias to
+    the original number of channels and an activation. The attention map is the sum of the result over the channels.
 
-    With `spectral_norm` the linear layers are spectrally normed, the convolution is not; the features are still
-    multiplied by the weights before that norm, as in the authors' code.
+    With `spectral_norm` the linear layers are spectrally normed, the convolution is not; the features are multiplied by
+    the weights before that norm, as in the authors' code.
     """
 
     def __init__(self, channels: int, activation: nn.Module, *, spectral_norm: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What the built-in components are called. They come in through the same hook as a stranger's."""
+"""Registers the built-in components, through the same hook as any other plugin."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from translate_plugins.schedules.warmup import Warmup
 
 @hookimpl(contract=1)
 def register(registry: Registrar) -> None:
-    """Everything that this package offers."""
+    """Registers every component of this package."""
     registry.method("cyclegan", CycleGAN)
     registry.method("pix2pix", Pix2Pix)
     registry.method("cut", CUT)

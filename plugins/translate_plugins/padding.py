@@ -1,4 +1,4 @@
-"""Padding that computes in the precision that it is given."""
+"""Padding layers that keep the dtype of their input under autocast."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Replicate(nn.ReplicationPad2d):
 
 
 def _without_autocast() -> torch.autocast:
-    """On a CPU autocast takes these paddings to float32, and what follows back: two copies for nothing."""
+    """Disables autocast on the CPU, which would cast these paddings to float32 and the next layer back: two copies."""
     return torch.autocast("cpu", enabled=False)
 
 
@@ -33,4 +33,4 @@ PADS: dict[Padding, Callable[[int], nn.Module]] = {
     "replicate": _Replicate,
     "zero": nn.ZeroPad2d,
 }
-"""A layer that pads every side by that many pixels."""
+"""Constructors of the padding layers; their argument is the number of pixels added on every side."""

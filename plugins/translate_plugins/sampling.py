@@ -1,4 +1,4 @@
-"""Halving and doubling with a blur, so that a network shifts with its input (Zhang, ICML 2019)."""
+"""Antialiased down- and upsampling, which makes networks more shift-equivariant (Zhang, ICML 2019)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from translate_plugins.padding import PADS
 
 
 def _kernels(taps: Sequence[float], channels: int, total: float) -> Tensor:
-    """One kernel for each channel, (channels, 1, k, k): the outer product of `taps` with itself, of that sum."""
+    """One kernel for each channel, (channels, 1, k, k): the outer product of `taps` with itself, of sum `total`."""
     line = torch.tensor(taps, dtype=torch.float64)
     kernel = torch.outer(line, line)
     return (kernel * (total / kernel.sum())).to(torch.get_default_dtype()).expand(channels, 1, -1, -1).contiguous()
 
 
 class BlurDown(nn.Module):
-    """Halves maps: reflected by 1, blurred by [1, 2, 1] ⊗ [1, 2, 1] / 16, every second value kept.
+    """Downsamples by 2: reflect padding by 1, a blur by [1, 2, 1] ⊗ [1, 2, 1] / 16, every second value.
 
     Making Convolutional Networks Shift-Invariant Again (Zhang, ICML 2019, section 3.2): a convolution of stride 1 and
-    this, in place of a convolution of stride 2, as the generator and the discriminator of CUT have it (Park et al.,
-    ECCV 2020). The fixed kernels are the buffer `filt`, under which the published weights hold them.
+    this layer replace a convolution of stride 2, as in the generator and the discriminator of CUT (Park et al., ECCV
+    2020). The fixed kernels are the buffer `filt`, its name in the published weights.
 
     Takes (N, channels, H, W) with sides of at least 2, returns (N, channels, ceil(H / 2), ceil(W / 2)). Smaller sides
     raise torch's RuntimeError.
@@ -37,15 +37,15 @@ class BlurDown(nn.Module):
         self.register_buffer("filt", _kernels((1, 2, 1), channels, total=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (N, channels, H, W). Returns maps of half the sides, rounded up."""
+        """x: (N, channels, H, W). Returns maps with half the sides, rounded up."""
         return F.conv2d(self.pad(x), self.filt, stride=2, groups=x.shape[1])
 
 
 class BlurUp(nn.Module):
-    """Doubles maps: repeated by 1 at the edges, then a transposed convolution by [1, 3, 3, 1] ⊗ [1, 3, 3, 1] / 64 · 4.
+    """Upsamples by 2: replicate padding by 1, a transposed convolution by [1, 3, 3, 1] ⊗ [1, 3, 3, 1] / 64 · 4.
 
-    The counterpart of `BlurDown` in the generator of CUT: of stride 2, with one value cropped on each side. Flat maps
-    stay flat. The fixed kernels are the buffer `filt`, under which the published weights hold them.
+    The counterpart of `BlurDown` in the generator of CUT: stride 2, with one value cropped on each side. Constant maps
+    stay constant. The fixed kernels are the buffer `filt`, its name in the published weights.
 
     Takes (N, channels, H, W), returns (N, channels, 2 · H, 2 · W).
     """

@@ -89,7 +89,7 @@ def test_writes_no_slot_twice_in_a_batch() -> None:
     # On a GPU nobody knows which of two writes to one place wins, so the outputs on a CPU do not tell.
     pool = History(size=2)
     for seed in range(50):
-        slots = [slot for slot in pool._plan(8, generator(seed))[-1] if slot < 2]
+        slots = [slot for slot in pool._draw(8, generator(seed))[-1] if slot < 2]
         assert len(slots) == len(set(slots))
 
 

@@ -220,7 +220,7 @@ def test_the_full_model_takes_other_sizes_by_averages() -> None:
 def test_options_that_contradict_are_refused() -> None:
     with pytest.raises(UserError, match="both light: true and size: 128"):
         UGATITGenerator(3, 3, light=True, size=128)
-    with pytest.raises(UserError, match="size must be a multiple of 4, for it is halved 2 times, not 30"):
+    with pytest.raises(UserError, match="size must be a multiple of 4, since it is halved 2 times, not 30"):
         UGATITGenerator(3, 3, size=30)
 
 

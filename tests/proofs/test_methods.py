@@ -237,7 +237,7 @@ CUT_RECIPE: dict[str, Any] = {
     "optimizer": ADAM,
 }
 CUT_METHOD = {"type": "cut", "taps": ["image", "down1", "down2", "block1"], "patches": 64}
-SUMMED = {"type": "lsgan", "discriminator_weight": 1, "several": "sum"}
+SUMMED = {"type": "lsgan", "discriminator_weight": 1, "reduction": "sum"}
 RECIPES: Mapping[str, tuple[Loop, dict[str, Any]]] = {
     "gan": (
         gan,

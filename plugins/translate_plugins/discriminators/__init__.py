@@ -1,1 +1,1 @@
-"""Discriminators: networks that judge whether an image is real."""
+"""Discriminators: networks that score how real an image looks."""

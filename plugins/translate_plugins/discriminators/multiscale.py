@@ -11,18 +11,18 @@ from translate_plugins.norms import Norm, norm_layer, spectrally_normed
 
 
 class Multiscale(nn.Module):
-    """Judges an image at several sizes: one network each for x, x / 2, x / 4 ….
+    """Multi-scale discriminator: one network for each of the sizes x, x / 2, x / 4 ….
 
     Wang et al., pix2pixHD, CVPR 2018, section 3.2; the defaults are those of MUNIT (Huang et al., ECCV 2018, section
-    5.1), 8,271,171 parameters. A network is 4×4 convolutions of stride 2, the channels doubling from each to the next,
-    LeakyReLU 0.2 after each and a norm before it after all but the first; then a 1×1 convolution to a single channel.
-    All convolutions have a bias. Images are halved by averages of 3×3 pixels, in which the padding does not count.
+    5.1), 8,271,171 parameters. Each network is 4×4 convolutions of stride 2, the channels doubling from each to the
+    next, LeakyReLU 0.2 after each and a norm before it after all but the first; then a 1×1 convolution to a single
+    channel. All convolutions have a bias. Images are halved by averages over 3×3 pixels, which leave out the padding.
 
     Takes (N, in_channels, H, W) of sides of at least `smallest`; returns a list of logits, one (N, 1, h, w) for each
     size, the largest first, h = floor(H / 2^layers) in it. Smaller sides raise torch's RuntimeError.
 
     Args:
-        in_channels: channels of the images it judges.
+        in_channels: channels of the input images.
         scales: number of networks.
         layers: number of convolutions of stride 2 in each.
         width: channels after the first convolution.
@@ -47,13 +47,13 @@ class Multiscale(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple = 1
-        # The last of the smallest maps must be there, and with a norm more than one value of it.
+        # The last map of the smallest scale needs at least one value, and with a norm more than one.
         self.smallest = 2**layers if norm == "none" or layers == 1 else 2 ** (layers + 1)
         for _ in range(scales - 1):
             self.smallest = 2 * self.smallest - 1
         mode: Literal["zeros", "reflect", "replicate"] = "zeros" if padding == "zero" else padding
 
-        def judge() -> nn.Sequential:
+        def network() -> nn.Sequential:
             stages: list[nn.Module] = []
             channels = in_channels
             for layer in range(layers):
@@ -67,14 +67,14 @@ class Multiscale(nn.Module):
                 channels = wider
             return nn.Sequential(*stages, spectrally_normed(nn.Conv2d(channels, 1, 1), spectral_norm))
 
-        self.adversarial_pairs = nn.ModuleList(judge() for _ in range(scales))
+        self.networks = nn.ModuleList(network() for _ in range(scales))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, in_channels, H, W). Returns logits for each size, high where a patch looks real."""
-        judged = []
-        for scale, judge in enumerate(self.adversarial_pairs):
+        scores = []
+        for scale, network in enumerate(self.networks):
             if scale > 0:
                 x = self.halve(x)
-            judged.append(judge(x))
-        return judged
+            scores.append(network(x))
+        return scores

@@ -12,30 +12,29 @@ from translate_plugins.sampling import BlurDown
 
 
 class PatchGAN(nn.Module):
-    """Judges overlapping patches: a fully convolutional network whose every output sees one of them.
+    """Patch discriminator: a fully convolutional network with one score for each of many overlapping patches.
 
     From pix2pix (Isola et al., CVPR 2017, section 3.2.2 and appendix 6.1.2) in the layout of the authors' PyTorch code,
-    whose weights it loads. All convolutions are 4×4 with padding 1: `layers` of stride 2, one of stride 1, and one of
-    stride 1 to a single channel; LeakyReLU 0.2 between them, and a norm before it after all but the first. Channels
+    whose weights can be loaded. All convolutions are 4×4 with padding 1: `layers` of stride 2, one of stride 1, and one
+    of stride 1 to a single channel; LeakyReLU 0.2 between them, and a norm before it after all but the first. Channels
     are 1, 2, 4, 8, 8, … times `width`. Convolutions have a bias with norm instance only; the first and the last have
     one always.
 
     A patch is 16, 34, 70, 142, 286 pixels wide for 1 … 5 `layers`, with `antialias` 18, 40, 84, 172, 348. Takes
-    (N, in_channels, H, W) of any sides from 3 · 2^layers up, returns (N, 1, H', W') with
+    (N, in_channels, H, W) with sides of at least 3 · 2^layers, returns (N, 1, H', W') with
     H' = floor(H / 2^layers) - 2: 30×30 for 256×256 and 3 layers. Smaller sides raise torch's RuntimeError.
 
     Args:
-        in_channels: channels of the images it judges.
+        in_channels: channels of the input images.
         layers: number of convolutions of stride 2.
         width: channels after the first convolution.
         norm: instance (no affine weights, no running statistics), batch, or none.
-        padding: of every convolution; the authors' is zero.
-        output: logits, or sigmoid for probabilities, which a mean squared error takes and a cross-entropy on logits
-            must not be given.
-        antialias: make the convolutions of stride 2 of stride 1, and halve by a blur after their activation (Zhang,
-            ICML 2019), as the discriminator of CUT does (Park et al., ECCV 2020), whose weights it then loads.
-        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018), beside the norm or,
-            with norm none, in its place.
+        padding: of every convolution; zero in the authors' code.
+        output: logits, or sigmoid for probabilities. Probabilities suit lsgan; bce, hinge and wgan_gp need logits.
+        antialias: replace stride 2 by stride 1 and a downsampling blur after the activation (Zhang, ICML 2019), as in
+            the discriminator of CUT (Park et al., ECCV 2020), whose weights can then be loaded.
+        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018), in addition to
+            `norm`, which may be none.
     """
 
     def __init__(

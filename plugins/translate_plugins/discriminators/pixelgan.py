@@ -9,17 +9,17 @@ from translate_plugins.norms import Norm, conv_bias, norm_layer, spectrally_norm
 
 
 class PixelGAN(nn.Module):
-    """Judges every pixel by itself: the 1×1 PatchGAN, three convolutions 1×1.
+    """Pixel discriminator: the 1×1 PatchGAN, three 1×1 convolutions.
 
-    From pix2pix (Isola et al., CVPR 2017, appendix 6.1.2) in the layout of the authors' PyTorch code, whose weights it
-    loads. Channels are `width`, 2 · `width`, 1, with LeakyReLU 0.2 between; a norm follows the second convolution only,
-    so with norm instance or batch a pixel is judged against the statistics of its image. The first convolution always
-    has a bias, the others with norm instance only.
+    From pix2pix (Isola et al., CVPR 2017, appendix 6.1.2) in the layout of the authors' PyTorch code, whose weights
+    can be loaded. Channels are `width`, 2 · `width`, 1, with LeakyReLU 0.2 between; a norm follows the second
+    convolution only, so with norm instance or batch a pixel's score also depends on the statistics of its image. The
+    first convolution always has a bias, the others with norm instance only.
 
     Takes (N, in_channels, H, W), returns logits (N, 1, H, W).
 
     Args:
-        in_channels: channels of the images it judges.
+        in_channels: channels of the input images.
         width: channels after the first convolution.
         norm: instance (no affine weights, no running statistics), batch, or none.
         spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018).

@@ -26,8 +26,8 @@ class UGATITDiscriminator(nn.Module):
     Smaller sides raise torch's RuntimeError.
 
     Args:
-        in_channels: channels of the images it judges.
-        layers: number of 4×4 convolutions, the last included; 7 for the global, 5 for the local discriminator.
+        in_channels: channels of the input images.
+        layers: number of 4×4 convolutions, including the last; 7 for the global, 5 for the local discriminator.
         width: channels after the first convolution.
         spectral_norm: divide the weights of all but the 1×1 convolution by their largest singular value (Miyato et al.,
             ICLR 2018).

@@ -17,36 +17,37 @@ from translate_plugins.padding import PADS, Padding
 class Johnson(nn.Module):
     """The image transformation network of Johnson et al.: 9×9 convolutions at the ends, 5 residual blocks of 128.
 
-    Perceptual Losses for Real-Time Style Transfer and Super-Resolution (ECCV 2016, supplement), as write-ups of
-    CycleGAN have it: a 9×9 convolution to 32 channels, two 3×3 convolutions of stride 2 to 64 and 128, residual blocks,
-    two doublings to 64 and 32, a 9×9 convolution, tanh. Every convolution but the last is followed by a norm and,
-    outside the end of a block, a ReLU. Convolutions have a bias with norm instance only; the last has one always.
+    Perceptual Losses for Real-Time Style Transfer and Super-Resolution (ECCV 2016, supplement), as it is used in
+    write-ups of CycleGAN: a 9×9 convolution to 32 channels, two 3×3 convolutions of stride 2 to 64 and 128, residual
+    blocks, two doublings to 64 and 32, a 9×9 convolution, tanh. Every convolution but the last is followed by a norm
+    and, except at the end of a block, a ReLU. Convolutions have a bias with norm instance only; the last always has
+    one.
 
-    It departs from the paper where these write-ups do: instance norm in place of batch norm, every convolution padded
-    rather than the image once by 40, and doublings that draw no checkerboards. A seventh of the parameters of `resnet`
-    with 9 blocks.
+    It departs from the paper where these write-ups do: instance norm instead of batch norm, padding of every
+    convolution instead of padding the image by 40 once, and upsampling without checkerboard artefacts. It has a seventh
+    of the parameters of `resnet` with 9 blocks.
 
-    Its taps: `image`, the padded input; `down1`, `down2`, what the convolution of that halving computes, before its
-    norm; `block1`, `block2` …, after that residual block.
+    Its taps: `image`, the padded input; `down1`, `down2`, the output of the convolution of that halving, before its
+    norm; `block1`, `block2` …, the output of that residual block.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
     (N, out_channels, H, W) in [-1, 1].
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
         blocks: number of residual blocks.
         width: channels after the first convolution; each halving doubles them.
         norm: instance (no affine weights, no running statistics), batch, or none.
-        padding: of every convolution but transposed ones.
+        padding: of every convolution except transposed ones.
         upsample: resize_conv is nearest-neighbour doubling and a 3×3 convolution (Odena et al., Distill 2016);
-            transposed is a 3×3 transposed convolution of stride 2, the paper's.
+            transposed is a 3×3 transposed convolution of stride 2, as in the paper.
     """
 
     multiple: int
     smallest: int
     taps: Mapping[str, int]
-    """The names of the maps that `features` returns, and their channels."""
+    """Channels of the maps that `features` returns, by name."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Johnson(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple = 4
-        # A 1×1 map in the blocks has nothing to reflect, and nothing to normalise over.
+        # Maps of 1×1 in the blocks can be neither reflect-padded nor normalised.
         self.smallest = 8 if padding == "reflect" or norm != "none" else 4
         bias = conv_bias(norm)
 

@@ -1,4 +1,4 @@
-"""The autoencoder of MUNIT: content and style."""
+"""The autoencoder of MUNIT, which separates content and style."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from translate_plugins.padding import PADS
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """A reflect-padded convolution with bias that keeps the sides, or divides them by its stride."""
+    """A reflect-padded convolution with bias; its output has the sides of the input divided by the stride."""
     return [PADS["reflect"]((kernel - 1) // 2), nn.Conv2d(inputs, outputs, kernel, stride=stride)]
 
 
@@ -43,25 +43,25 @@ class MUNITGenerator(nn.Module):
     Huang et al., Multimodal Unsupervised Image-to-Image Translation, ECCV 2018, section 5.1 and appendix B. All
     convolutions have a bias and are reflect-padded. The content encoder is a 7×7 convolution, halvings by 4×4
     convolutions of stride 2 that double the channels, and residual blocks, all with instance norm. The style encoder
-    has no norm, for instance norm would remove the style: a 7×7 convolution, halvings of which the first two double the
-    channels, the mean over the places, a 1×1 convolution. The decoder is residual blocks with AdaIN, whose biases and
-    scales an MLP computes from the style and which are used as they are; then doublings, nearest-neighbour and a 5×5
-    convolution that halves the channels, with layer norm; a 7×7 convolution, tanh.
+    has no norm, since instance norm would remove the style: a 7×7 convolution, halvings of which the first two double
+    the channels, the mean over all pixels, a 1×1 convolution. The decoder is residual blocks with AdaIN, whose biases
+    and scales an MLP computes from the style and which are used without activation; then doublings, nearest-neighbour
+    and a 5×5 convolution that halves the channels, with layer norm; a 7×7 convolution, tanh.
 
-    As a generator it encodes and decodes: a reconstruction. A translation decodes the content of one autoencoder with
-    the other: `G_B.decode(G_A.encode(x)[0], style_B)`. Where no style encoder is called, its parameters get no
-    gradient.
+    Called as a generator, it encodes and decodes its input: a reconstruction. A translation decodes the content of one
+    autoencoder with the other: `G_B.decode(G_A.encode(x)[0], style_B)`. The style encoder gets no gradient from a loss
+    that does not use its output.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
     (N, out_channels, H, W) in [-1, 1].
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
-        width: channels after the first convolution of either encoder.
-        downs: number of halvings of the content, and of doublings.
-        blocks: number of residual blocks of the content encoder, and of the decoder.
-        style_channels: length of a style.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
+        width: channels after the first convolution of both encoders.
+        downs: number of halvings in the content encoder, and of doublings in the decoder.
+        blocks: number of residual blocks in the content encoder, and in the decoder.
+        style_channels: length of a style vector.
         style_downs: number of halvings in the style encoder.
         mlp_width: width of the two hidden layers that compute the biases and scales of AdaIN.
     """
@@ -69,7 +69,7 @@ class MUNITGenerator(nn.Module):
     multiple: int
     smallest: int
     style_channels: int
-    """Length of a style, for who draws one."""
+    """Length of a style vector, for methods that draw one."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class MUNITGenerator(nn.Module):
         super().__init__()
         self.style_channels = style_channels
         self.multiple = 2**downs
-        # The content must have neighbours to reflect, and the style encoder something to halve to the last.
+        # Reflect padding needs a content of at least 2×2; the style encoder needs a side of 2^style_downs.
         self.smallest = self.multiple * max(2, -(-(2**style_downs) // self.multiple))
 
         content = [*_conv(in_channels, width, 7), norm_layer("instance", width), _relu()]

@@ -18,7 +18,7 @@ from translate_plugins.sampling import BlurDown, BlurUp
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions and a skip: x + norm(conv(dropout(ReLU(norm(conv(x)))))), no activation after the sum.
 
-    bias: whether the convolutions have one; None for what goes with the norm in CycleGAN.
+    bias: whether the convolutions have one; None for `conv_bias` of the norm, as in CycleGAN.
     """
 
     def __init__(self, channels: int, norm: Norm, dropout: float, padding: Padding, bias: bool | None = None) -> None:
@@ -46,38 +46,39 @@ class ResNet(nn.Module):
     """The residual generator: a 7×7 convolution, halvings, residual blocks, doublings, a 7×7 convolution, tanh.
 
     With 9 blocks it is the generator of CycleGAN at 256×256, with 6 that at 128×128 (Zhu et al., ICCV 2017, appendix
-    7.2, after Johnson et al., ECCV 2016); with `upsample: transposed` it loads the published weights. The halvings are
-    3×3 convolutions of stride 2, zero-padded whatever `padding` says. Every convolution but the last is followed by a
-    norm and, outside the end of a block, a ReLU. Convolutions have a bias with norm instance only; the last has one
-    always. With `antialias` it is the generator of CUT and FastCUT (Park et al., ECCV 2020), in their layout.
+    7.2, after Johnson et al., ECCV 2016); with `upsample: transposed` the published weights can be loaded. The halvings
+    are 3×3 convolutions of stride 2, zero-padded whatever `padding` is. Every convolution but the last is followed by a
+    norm and, except at the end of a block, a ReLU. Convolutions have a bias with norm instance only; the last always
+    has one. With `antialias` it is the generator of CUT and FastCUT (Park et al., ECCV 2020), in their layout.
 
-    Its taps: `image`, the padded input; `down1`, `down2` …, what the convolution of that halving computes, before its
-    norm; `block1`, `block2` …, after that residual block. CUT's five are image, down1, down2, block1 and block5.
+    Its taps: `image`, the padded input; `down1`, `down2` …, the output of the convolution of that halving, before its
+    norm; `block1`, `block2` …, the output of that residual block. CUT's five are image, down1, down2, block1 and
+    block5.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
-    (N, out_channels, H, W) in [-1, 1]. Other sides raise torch's RuntimeError, or come back at another size.
+    (N, out_channels, H, W) in [-1, 1]. Other sides raise torch's RuntimeError or give an output of another size.
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
         blocks: number of residual blocks.
         width: channels after the first convolution; each halving doubles them.
         downs: number of halvings, and of doublings.
         norm: instance (no affine weights, no running statistics), batch, or none.
         dropout: probability of zeroing a value between the two convolutions of a block; the optional dropout of the
-            authors' code is 0.5, and 0 leaves the layer out.
+            authors' code is 0.5, and 0 omits the layer.
         padding: of the 7×7 convolutions, the blocks and the convolutions of `upsample: resize_conv`.
         upsample: transposed is a 3×3 transposed convolution of stride 2; resize_conv is nearest-neighbour doubling and
-            a 3×3 convolution, which draws no checkerboards (Odena et al., Distill 2016).
-        antialias: halve by a convolution of stride 1 and a blur, double by a blur and a convolution of stride 1, both
-            3×3 and zero-padded (Zhang, ICML 2019): a small shift of the image then changes little else. The blur is the
-            doubling, so `upsample` must be left out.
+            a 3×3 convolution, which avoids checkerboard artefacts (Odena et al., Distill 2016).
+        antialias: downsample by a convolution of stride 1 and a blur, upsample by a blur and a convolution of stride 1;
+            both convolutions are 3×3 and zero-padded (Zhang, ICML 2019). A small shift of the input then changes the
+            output little but for a shift. The blur does the upsampling, so `upsample` must be left out.
     """
 
     multiple: int
     smallest: int
     taps: Mapping[str, int]
-    """The names of the maps that `features` returns, and their channels."""
+    """Channels of the maps that `features` returns, by name."""
 
     def __init__(
         self,
@@ -96,11 +97,11 @@ class ResNet(nn.Module):
         super().__init__()
         if antialias and upsample != "transposed":
             raise UserError(
-                f"cannot have both antialias: true and upsample: {upsample}, for antialias doubles by a blur: "
+                f"cannot have both antialias: true and upsample: {upsample}, since antialias upsamples by a blur: "
                 f"leave one of them out"
             )
         self.multiple = 2**downs
-        # A 1×1 map in the blocks has nothing to reflect, and nothing to normalise over.
+        # Maps of 1×1 in the blocks can be neither reflect-padded nor normalised.
         needs_neighbours = padding == "reflect" or norm != "none"
         self.smallest = 2 * self.multiple if needs_neighbours else self.multiple
 
@@ -138,7 +139,7 @@ class ResNet(nn.Module):
             channels //= 2
             layers += norm_relu(channels)
         layers += [pad(3), nn.Conv2d(channels, out_channels, kernel_size=7), nn.Tanh()]
-        # One flat sequence: its indices are the keys of the published weights.
+        # One flat sequence, since its indices are the keys of the published weights.
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

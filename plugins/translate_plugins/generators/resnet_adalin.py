@@ -13,7 +13,7 @@ class ResNetAdaLIN(nn.Module):
     """A residual generator whose decoder normalises by AdaLIN: the light U-GAT-IT generator without its attention.
 
     A 7×7 convolution, halvings by 3×3 convolutions of stride 2, half of the residual blocks, all with instance norm;
-    the other half with AdaLIN, all of one γ and β, which linear layers compute from the mean of each map;
+    the other half with AdaLIN, sharing one γ and one β, which linear layers compute from the mean of each map;
     nearest-neighbour doublings and 3×3 convolutions with ILN; a 7×7 convolution, tanh (Kim et al., U-GAT-IT, ICLR 2020,
     section 2.1.2). Convolutions are reflect-padded and have no bias. ρ of AdaLIN and ILN is clipped to [0, 1] after
     each update.
@@ -22,9 +22,9 @@ class ResNetAdaLIN(nn.Module):
     (N, out_channels, H, W) in [-1, 1].
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
-        blocks: number of residual blocks; of an odd number, one more has AdaLIN.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
+        blocks: number of residual blocks; if it is odd, one block more has AdaLIN than instance norm.
         width: channels after the first convolution; each halving doubles them.
         downs: number of halvings, and of doublings.
     """

@@ -1,4 +1,4 @@
-"""Maps from inside a generator, by name: what a loss on features is computed of."""
+"""Feature maps inside a generator, by name, for losses on features."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from translate_core import UserError, did_you_mean
 
 
-def check_taps(asked: Iterable[str], existing: Mapping[str, object]) -> None:
-    """Raises UserError for the first tap that the generator lacks, with the nearest and all that it has."""
-    for tap in asked:
+def check_taps(taps: Iterable[str], existing: Mapping[str, object]) -> None:
+    """Raises UserError for the first tap that does not exist, with the nearest name and all names that do."""
+    for tap in taps:
         if tap not in existing:
             raise UserError(
                 f"the generator has no tap '{tap}'{did_you_mean(tap, existing)} It has: {', '.join(existing)}"
@@ -19,10 +19,10 @@ def check_taps(asked: Iterable[str], existing: Mapping[str, object]) -> None:
 
 
 def tap(layers: nn.Sequential, places: Mapping[str, int], x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
-    """What layers of a sequence compute, in the order asked for; no layer behind the last of them is called.
+    """The outputs of layers of a sequence, in the order of `taps`; layers after the deepest tap are not called.
 
-    places: the index of the layer whose output each tap is. x: what the first layer takes.
-    Raises UserError for a tap that is not among `places`.
+    places: the index of each tap's layer. x: the input of the first layer.
+    Raises UserError for a tap that is not in `places`.
     """
     check_taps(taps, places)
     wanted = {places[name] for name in taps}
@@ -37,7 +37,7 @@ def tap(layers: nn.Sequential, places: Mapping[str, int], x: Tensor, taps: tuple
 
 
 def _overwritten(layers: nn.Sequential, index: int) -> bool:
-    """Whether a later layer computes in place on what this one returned."""
+    """Whether the next layer, identities aside, computes in place on the output of this one."""
     for layer in layers[index + 1 :]:
         if not isinstance(layer, nn.Identity):
             return bool(getattr(layer, "inplace", False))

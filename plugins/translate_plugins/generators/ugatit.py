@@ -14,7 +14,7 @@ from translate_plugins.padding import PADS
 
 
 def reflected(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """A reflect-padded convolution without bias that keeps the sides, or divides them by its stride."""
+    """A reflect-padded convolution without bias; its output has the sides of the input divided by the stride."""
     return [PADS["reflect"](kernel // 2), nn.Conv2d(inputs, outputs, kernel, stride=stride, bias=False)]
 
 
@@ -42,7 +42,7 @@ def doublings(channels: int, out_channels: int, downs: int) -> nn.Sequential:
 
 
 class AdaLINBlock(nn.Module):
-    """A residual block whose two norms are AdaLIN of one γ and β: x + AdaLIN(conv(ReLU(AdaLIN(conv(x)))))."""
+    """A residual block with two AdaLIN norms that share γ and β: x + AdaLIN(conv(ReLU(AdaLIN(conv(x)))))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class AdaLINBlock(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Features to the γ and β of AdaLIN: two linear layers with ReLU, then one for γ and one for β, without biases.
+    """Computes γ and β of AdaLIN from features: two linear layers with ReLU, then one for γ and one for β, no biases.
 
-    side: the first layer takes every value of features of that side, and of others their average over as many places;
-    None for one that takes the mean of each map.
+    side: side of the feature maps, all values of which the first layer takes; other maps are averaged to this size.
+    None for a first layer that takes the mean of each map.
     """
 
     def __init__(self, channels: int, side: int | None) -> None:
@@ -91,26 +91,27 @@ class UGATITGenerator(nn.Module):
 
     Kim et al., U-GAT-IT, ICLR 2020, section 2.1 and appendix, in the version of the authors' PyTorch code. A 7×7
     convolution, halvings by 3×3 convolutions of stride 2 and residual blocks, all with instance norm; a class
-    activation module; as many residual blocks with AdaLIN, all of one γ and β, which linear layers compute from the
-    features; nearest-neighbour doublings and 3×3 convolutions with ILN; a 7×7 convolution, tanh. Convolutions are
-    reflect-padded; none has a bias but the 1×1 convolution of the attention. With the defaults 278,959,808 parameters,
+    activation module; as many residual blocks with AdaLIN, sharing one γ and one β, which linear layers compute from
+    the features; nearest-neighbour doublings and 3×3 convolutions with ILN; a 7×7 convolution, tanh. Convolutions are
+    reflect-padded; only the 1×1 convolution of the attention has a bias. With the defaults 278,959,808 parameters,
     10,589,888 if `light`. ρ of AdaLIN and ILN is clipped to [0, 1] after each update.
 
-    The full model's first linear layer takes every value of the features, so it is tied to images of `size`; features
-    of other images are averaged to that size for it, so that any can be translated.
+    The first linear layer of the full model takes every value of the features, so its shape depends on `size`; the
+    features of images of another size are averaged to that of `size` before this layer.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple` and at least `smallest`; returns
-    (N, out_channels, H, W) in [-1, 1]. Raises UserError for a `size` that is no multiple of 2^downs, and for one that a
-    light model would ignore.
+    (N, out_channels, H, W) in [-1, 1]. Raises UserError for a `size` that is not a multiple of 2^downs, and for a
+    `size` given to a light model, which does not use it.
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
         width: channels after the first convolution; each halving doubles them.
         downs: number of halvings, and of doublings.
-        blocks: number of residual blocks before the attention, and after it.
-        light: compute γ and β from the mean of each map, rather than from every value: a twenty-sixth of the weights.
-        size: side of the images that the full model's first linear layer is for.
+        blocks: number of residual blocks before the attention, and the number after it.
+        light: compute γ and β from the mean of each map instead of from every value, with a twenty-sixth of the
+            parameters.
+        size: side of the images that the first linear layer of the full model is built for.
     """
 
     multiple: int
@@ -132,11 +133,11 @@ class UGATITGenerator(nn.Module):
         self.smallest = 2 * self.multiple
         if light and size != 256:
             raise UserError(
-                f"cannot have both light: true and size: {size}, for the light model is tied to no size: "
+                f"cannot have both light: true and size: {size}, since the light model does not depend on a size: "
                 f"leave one of them out"
             )
         if size % self.multiple:
-            raise UserError(f"size must be a multiple of {self.multiple}, for it is halved {downs} times, not {size}")
+            raise UserError(f"size must be a multiple of {self.multiple}, since it is halved {downs} times, not {size}")
         channels = width * self.multiple
         self.encoder = encoder(in_channels, width, downs, blocks)
         self.attention = ClassActivation(channels, nn.ReLU(inplace=True))
@@ -147,8 +148,8 @@ class UGATITGenerator(nn.Module):
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x: (N, in_channels, H, W).
 
-        Returns the translation (N, out_channels, H, W) in [-1, 1], the logits (N, 2) of the classifier that tells the
-        domains apart, and where it looks, (N, 1, H / multiple, W / multiple), unscaled.
+        Returns the translation (N, out_channels, H, W) in [-1, 1], the logits (N, 2) of the auxiliary domain
+        classifier, and the attention map (N, 1, H / multiple, W / multiple), unscaled.
         """
         features, logits, attention = self.attention(self.encoder(x))
         gamma, beta = self.modulation(features)

@@ -14,37 +14,39 @@ from translate_plugins.generators.taps import check_taps
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 
 
-class Dropping(nn.Dropout):
+class AlwaysDropout(nn.Dropout):
     """Dropout that stays active in evaluation mode."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Zeroes each value with probability p, and divides the others by 1 - p, whatever the mode."""
+        """Zeroes each value with probability p and divides the others by 1 - p, in either mode."""
         return F.dropout(input, self.p, training=True)
 
 
 class Level(nn.Module):
-    """One level of the U: a halving, what lies deeper, a doubling, and the skip around them.
+    """One level of the U: a halving, the deeper levels, a doubling, and the skip around them.
 
     Returns its activated input and its output, concatenated. `inner` is the next deeper level, None in the innermost.
-    alike: whether it computes in evaluation what it computes in training.
+    test_like_training: whether dropout and batch norm compute the same in evaluation mode as in training mode.
     """
 
-    def __init__(self, outer: int, depth: int, inner: Level | None, norm: Norm, dropout: float, alike: bool) -> None:
+    def __init__(
+        self, outer: int, depth: int, inner: Level | None, norm: Norm, dropout: float, test_like_training: bool
+    ) -> None:
         super().__init__()
         bias = conv_bias(norm)
-        dropping = Dropping if alike else nn.Dropout
-        # What comes up from a deeper level carries that level's skip beside it.
+        dropout_layer = AlwaysDropout if test_like_training else nn.Dropout
+        # The output of a deeper level is concatenated with its skip.
         up_in = depth if inner is None else 2 * depth
         self.model = nn.Sequential(
-            # In place: the skip then carries the activated input. The ReLU it meets on the way up returns the same
-            # for either, and one feature map less is kept.
+            # In place, so the skip carries the activated input. The ReLU after the concatenation gives the same result
+            # for both, and one feature map less is kept in memory.
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(outer, depth, kernel_size=4, stride=2, padding=1, bias=bias),
-            *([] if inner is None else [norm_layer(norm, depth, running=not alike), inner]),
+            *([] if inner is None else [norm_layer(norm, depth, running=not test_like_training), inner]),
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(up_in, outer, kernel_size=4, stride=2, padding=1, bias=bias),
-            norm_layer(norm, outer, running=not alike),
-            *([dropping(dropout)] if dropout > 0 else []),
+            norm_layer(norm, outer, running=not test_like_training),
+            *([dropout_layer(dropout)] if dropout > 0 else []),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class Level(nn.Module):
 
 
 class Outermost(nn.Module):
-    """The first halving and the last doubling, without norm and without skip; ends in tanh."""
+    """The first halving and the last doubling, without norm and skip, followed by tanh."""
 
     def __init__(self, in_channels: int, out_channels: int, width: int, inner: Level, norm: Norm) -> None:
         super().__init__()
@@ -76,33 +78,33 @@ class UNet(nn.Module):
     """The U-Net generator: `downs` halvings, as many doublings, and skips between maps of one size.
 
     The generator of pix2pix (Isola et al., CVPR 2017, section 3.2.1 and appendix 6.1.1), in the layout of the authors'
-    PyTorch code, whose weights it loads: `unet_256` has 8 downs, `unet_128` has 7. Halvings are 4×4 convolutions of
-    stride 2, doublings 4×4 transposed ones; LeakyReLU 0.2 before each halving but the first, ReLU before each doubling.
-    Every convolution is normed but the first, the innermost halving and the last. Channels are 1, 2, 4, 8, 8, …
-    times `width`. Convolutions have a bias with norm instance only; the last has one always.
+    PyTorch code, whose weights can be loaded: `unet_256` has 8 downs, `unet_128` has 7. Halvings are 4×4 convolutions
+    of stride 2, doublings 4×4 transposed ones; LeakyReLU 0.2 before each halving but the first, ReLU before each
+    doubling. A norm follows every convolution except the first, the innermost halving and the last. Channels are 1, 2,
+    4, 8, 8, … times `width`. Convolutions have a bias with norm instance only; the last always has one.
 
-    Its taps: `image`, the input; `down1`, `down2` …, what the convolution of that halving computes, before its norm.
+    Its taps: `image`, the input; `down1`, `down2` …, the output of the convolution of that halving, before its norm.
 
     Takes (N, in_channels, H, W) in [-1, 1], H and W multiples of `multiple`; returns (N, out_channels, H, W) in
     [-1, 1]. Other sides raise torch's RuntimeError.
 
     Args:
-        in_channels: channels of the images it takes.
-        out_channels: channels of the images it makes.
-        downs: number of halvings; 8 bring 256×256 down to 1×1.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
+        downs: number of halvings; 8 reduce 256×256 to 1×1.
         width: channels after the first convolution.
         norm: instance (no affine weights, no running statistics), batch, or none.
         dropout: probability of zeroing a value after the doublings' norm, in the `downs` - 5 levels that lie between
-            the innermost and the four outermost; pix2pix has 0.5, and 0 leaves the layers out.
-        test_like_training: translate as in training, as pix2pix does (section 3.3 of its paper): values are dropped,
-            the run's seed decides which, and batch norm uses the statistics of the images that it is given and keeps no
-            running ones. Files of weights that have running statistics still load.
+            the innermost and the four outermost; pix2pix uses 0.5, and 0 omits the layers.
+        test_like_training: translate as in training, as pix2pix does (section 3.3 of its paper): dropout is active and
+            its draws depend on the run's seed; batch norm uses the statistics of the current images and keeps no
+            running statistics. Files of weights with running statistics can still be loaded.
     """
 
     multiple: int
     smallest: int
     taps: Mapping[str, int]
-    """The names of the maps that `features` returns, and their channels."""
+    """Channels of the maps that `features` returns, by name."""
 
     def __init__(
         self,
@@ -142,7 +144,7 @@ class UNet(nn.Module):
         for name, (convolution, norm) in zip(names[1 : deepest + 1], self._halvings(), strict=False):
             x = found[name] = convolution(x)
             if name != names[deepest]:
-                # Not in place, as the levels do it: that would change the map that was just found.
+                # Not in place as in `Level`, which would overwrite the map just stored.
                 x = F.leaky_relu(x if norm is None else norm(x), 0.2)
         return [found[name] for name in taps]
 

@@ -1,1 +1,1 @@
-"""Heads: networks on features at the taps of a generator."""
+"""Heads: networks whose input is features at the taps of a generator."""

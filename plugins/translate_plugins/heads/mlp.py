@@ -10,18 +10,18 @@ from translate_core import UserError
 
 
 class MLP(nn.Module):
-    """Features to unit vectors: for each tap a linear layer, ReLU, a linear layer, then division by the length.
+    """Projects features to unit vectors: for each tap a linear layer, ReLU, a linear layer, then L2 normalisation.
 
     The projection heads of CUT (Park et al., ECCV 2020, section 3.1), in the layout of the authors' code. A vector x
     becomes x / (‖x‖₂ + 1e-7).
 
     Takes for each tap features (N, channels, H, W) and places (P,), indices into the H · W places in row-major order,
-    the same for every image; returns for each tap (N, P, width), vectors of length 1. It computes nothing at other
+    the same for every image; returns for each tap (N, P, width), vectors of norm 1. Nothing is computed at other
     places.
 
     Args:
-        channels: of the features at each tap.
-        width: length of the vectors, and of the hidden layer.
+        channels: channels of the features at each tap.
+        width: length of the output vectors, and width of the hidden layer.
     """
 
     def __init__(self, channels: tuple[int, ...], *, width: PositiveInt = 256) -> None:
@@ -33,7 +33,7 @@ class MLP(nn.Module):
     def forward(self, features: list[Tensor], places: list[Tensor]) -> list[Tensor]:
         """features: (N, C_i, H_i, W_i). places: (P_i,), int64. Returns (N, P_i, width), at least float32.
 
-        Raises UserError unless there are as many of both as there are taps.
+        Raises UserError unless both lists have one entry for each tap.
         """
         heads = list(self.children())
         if not len(features) == len(places) == len(heads):
@@ -45,7 +45,7 @@ class MLP(nn.Module):
 
 
 def _at(maps: Tensor, places: Tensor) -> Tensor:
-    """(N, C, H, W) at `places` of H · W: (N, P, C)."""
+    """The vectors of maps (N, C, H, W) at `places`, indices into H · W: (N, P, C)."""
     return maps.flatten(2).index_select(2, places).transpose(1, 2)
 
 

@@ -1,1 +1,1 @@
-"""Initialisations: how the weights of a new network are drawn."""
+"""Initialisations of the weights of a new network."""

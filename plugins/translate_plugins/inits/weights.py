@@ -1,8 +1,8 @@
-"""The usual ways to draw the weights of a new network.
+"""The usual initialisations of the weights of a new network.
 
-All draw from torch's global generator. All but `none` set the weights of convolutions, transposed convolutions and
-linear layers as they say, the biases of these to 0, and those of batch norms to N(1, standard deviation) with bias 0;
-other parameters stay as they are. A parametrised weight (spectral norm) is set through its parametrisation.
+All draw from torch's global generator. Each but `none` describes the weights of convolutions, transposed convolutions
+and linear layers; their biases become 0; the weights of batch norms are drawn around 1 and their biases become 0; other
+parameters are left unchanged. A parametrised weight (spectral norm) is set through its parametrisation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _initialise(network: nn.Module, draw: Callable[[Tensor], object], batch_norm
             weight = module.weight
             draw(weight)
             if is_parametrized(module, "weight"):
-                # `weight` was computed from the parameter; only assigning it reaches the parameter itself.
+                # `weight` is computed from the parameter; only assigning it changes the parameter itself.
                 module.weight = weight
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -43,11 +43,11 @@ def _initialise(network: nn.Module, draw: Callable[[Tensor], object], batch_norm
 
 
 def normal(network: nn.Module, *, std: PositiveFloat = 0.02) -> None:
-    """Weights from N(0, std²), as pix2pix and CycleGAN have them (Radford et al., DCGAN, ICLR 2016, section 4).
+    """Weights from N(0, std²), as in pix2pix and CycleGAN (Radford et al., DCGAN, ICLR 2016, section 4).
 
     Args:
         network: the network to initialise, in place.
-        std: standard deviation, also of the batch norms' weights around 1.
+        std: standard deviation, also that of the batch norms' weights around 1.
     """
     _initialise(network, lambda weight: nn.init.normal_(weight, std=std), batch_norm_std=std)
 
@@ -67,8 +67,8 @@ def xavier(network: nn.Module, *, gain: PositiveFloat = 0.02) -> None:
 def kaiming(network: nn.Module) -> None:
     """Weights from N(0, 2 / fan_in) (He et al., ICCV 2015, equation 10).
 
-    The fan-in is torch's: the second dimension of the weight times the size of the kernel, which in a transposed
-    convolution counts the outputs. Batch norms' weights are N(1, 0.02²).
+    The fan-in is torch's: the second dimension of the weight times the kernel size; for a transposed convolution the
+    second dimension is the number of outputs. Batch norms' weights are N(1, 0.02²).
 
     Args:
         network: the network to initialise, in place.
@@ -77,20 +77,20 @@ def kaiming(network: nn.Module) -> None:
 
 
 def orthogonal(network: nn.Module, *, gain: PositiveFloat = 0.02) -> None:
-    """Weights whose rows, or columns, are orthogonal and of length `gain` (Saxe et al., ICLR 2014).
+    """Weights with orthogonal rows, or columns, of norm `gain` (Saxe et al., ICLR 2014).
 
     The rows are the first dimension of the weight, the columns all others. Batch norms' weights are N(1, 0.02²).
 
     Args:
         network: the network to initialise, in place.
-        gain: length of the rows or columns; 0.02 is the default of the authors of CycleGAN, 1 that of the paper.
+        gain: norm of the rows or columns; 0.02 is the default of the authors of CycleGAN, 1 that of the paper.
     """
     _initialise(network, lambda weight: nn.init.orthogonal_(weight, gain=gain))
 
 
 def none(network: nn.Module) -> None:
-    """Leaves the network as its constructor made it.
+    """Leaves the network as its constructor initialised it.
 
     Args:
-        network: the network, untouched.
+        network: the network, left unchanged.
     """

@@ -1,1 +1,1 @@
-"""Methods: networks, equations and the order of updates."""
+"""Methods: their networks, the equations of their tensors, and the order of updates."""

@@ -22,17 +22,19 @@ from translate_core import (
 
 
 class CUT(Method):
-    """CUT and FastCUT: one generator whose output must resemble its input patch by patch; unpaired images.
+    """CUT and FastCUT: one generator, with a contrastive loss between patches of its input and output; unpaired images.
 
-    Networks are named as in the paper; H are the two-layer projection heads. A patch of the translation, seen by the
-    first half of the generator and by its head, is the query `z_fake_B`; the patch of the input at the same place is
-    its key `z_real_A`. `z_idt_B` and `z_real_B` are those of what the generator makes of a target image, and of that
-    image. The discriminator is updated first. Input and target images go through the generator in one batch.
+    Networks are named as in the paper; H are the two-layer projection heads. The embedding of a patch of the
+    translation, by the first half of the generator and a head, is the query `z_fake_B`; that of the patch of the input
+    at the same place is its key `z_real_A`. `z_idt_B` and `z_real_B` are the queries and keys of the identity loss, of
+    the generator's output for a target image and of that image. The discriminator is updated first. Input and target
+    images pass through the generator in one batch.
 
     Args:
-        taps: where the generator is tapped, of the taps that it declares. The paper's: its padded input, the two
-            halvings, and the first and the fifth residual block.
-        patches: places an image at each tap, drawn anew for each tap, pair and step; fewer where a map is smaller.
+        taps: the taps of the generator whose features are compared. In the paper: its padded input, the two halvings,
+            and the first and the fifth residual block.
+        patches: number of patches per image at each tap, drawn anew for each tap, pair and step; fewer where a map is
+            smaller.
         flip_equivariance: in half of the training batches the generator's input is mirrored, and the features of its
             output are mirrored back before they are compared (FastCUT).
     """
@@ -69,7 +71,7 @@ class CUT(Method):
 
     @tensor
     def both(self) -> list[Tensor]:
-        """G(x) and G(y), in one pass over the two along the batch."""
+        """G(x) and G(y), computed in one pass, concatenated along the batch."""
         return list(self.G(self._input(torch.cat((self.real_A, self.real_B)))).chunk(2))
 
     @tensor
@@ -79,7 +81,7 @@ class CUT(Method):
 
     @tensors("z_real_A", "places_A")
     def keys_A(self) -> tuple[list[Tensor], list[Tensor]]:
-        """z̃ = H(G_enc(x)), section 3: the keys, through which no gradient flows; and where they were taken."""
+        """z̃ = H(G_enc(x)), section 3: the keys, without gradient; and their places, at each tap."""
         return self._keys(self.real_A, "A")
 
     @tensor
@@ -89,17 +91,17 @@ class CUT(Method):
 
     @tensors("z_real_B", "places_B")
     def keys_B(self) -> tuple[list[Tensor], list[Tensor]]:
-        """H(G_enc(y)), section 3, final objective: its keys; and where they were taken."""
+        """H(G_enc(y)), section 3, final objective: the keys of the identity loss; and their places."""
         return self._keys(self.real_B, "B")
 
     def _features_of_output(self, images: Tensor) -> list[Tensor]:
-        """At the taps, turned back where the generator's input was mirrored."""
+        """Features at the taps, mirrored back where the generator's input was mirrored."""
         features: list[Tensor] = self.G.features(images, self.taps)
         return [feature.flip(-1) for feature in features] if self._mirrors() else features
 
     @torch.no_grad()
     def _keys(self, images: Tensor, pair: str) -> tuple[list[Tensor], list[Tensor]]:
-        """Embeddings of images at places drawn for that pair, and the places, at each tap."""
+        """Embeddings of images at places drawn for that pair, and these places; one of each for every tap."""
         features = self.G.features(images, self.taps)
         places = [
             self.permutation(feature[0, 0].numel(), feature, "places", pair, tap)[: self.patches]
@@ -111,7 +113,7 @@ class CUT(Method):
         return "idt_B" in self.needed and self.has("real_A", "real_B")
 
     def _mirrors(self) -> bool:
-        """Whether this batch is mirrored; never one of test images, which come from one domain alone."""
+        """Whether this batch is mirrored. Batches of test images, which hold one domain only, are never mirrored."""
         if not self.flip_equivariance or not self.has("real_A", "real_B"):
             return False
         return bool(torch.rand((), generator=self.rng("flip"), device="cpu") < 0.5)

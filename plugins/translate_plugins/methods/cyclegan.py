@@ -9,7 +9,7 @@ from translate_core import DISCRIMINATORS, GENERATORS, Direction, Method, discri
 
 
 class CycleGAN(Method):
-    """CycleGAN: two generators that undo each other, two discriminators, unpaired images.
+    """CycleGAN: two generators that are inverse to each other, two discriminators; unpaired images.
 
     The paper's G is `G_AB`, its F is `G_BA`, its D_X and D_Y are `D_A` and `D_B`. The generators are updated first,
     then both discriminators on the same fakes.

@@ -8,10 +8,10 @@ from translate_core import DISCRIMINATORS, GENERATORS, Direction, Method, discri
 
 
 class GAN(Method):
-    """A generator against a discriminator and nothing else: the baseline that nothing ties to its input.
+    """One generator and one discriminator: the baseline, whose output no loss relates to its input.
 
     The "GAN alone" of the CycleGAN paper (Zhu et al., ICCV 2017, section 5.1.4, tables 4 and 5): G translates A to B, D
-    tells its translations from images of B. The discriminator is updated first.
+    discriminates between translations and images of B. The discriminator is updated first.
     """
 
     roles = (generator("G", "A", "B"), discriminator("D", "B"))

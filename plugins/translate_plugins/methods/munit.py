@@ -19,11 +19,11 @@ from translate_core import (
 
 
 class MUNIT(Method):
-    """MUNIT: an image is a content, which the domains share, and a style, which a translation swaps; unpaired images.
+    """MUNIT: an image has a content, shared by the domains, and a style, which a translation replaces; unpaired images.
 
     Each domain has an autoencoder, the paper's E and G, here `AE_A` and `AE_B`, and a discriminator. A translation
-    takes the content of its input and a style of the other domain: drawn from N(0, I), or that of an image. The
-    discriminators are updated first; each side's update draws styles of its own.
+    combines the content of its input with a style of the other domain, drawn from N(0, I) or encoded from an image.
+    The discriminators are updated first; the updates of the two sides draw different styles.
     """
 
     roles = (
@@ -83,7 +83,7 @@ class MUNIT(Method):
 
     @tensor
     def rec_A(self) -> Tensor:
-        """G₁(E₁ᶜ(x₁), E₁ˢ(x₁)): within the domain, equation 1."""
+        """G₁(E₁ᶜ(x₁), E₁ˢ(x₁)): reconstruction within the domain, equation 1."""
         return self.AE_A.decode(self.content_A, self.style_real_A)
 
     @tensor
@@ -103,32 +103,32 @@ class MUNIT(Method):
 
     @tensor
     def cyc_A(self) -> Tensor:
-        """x₁ through the other domain and back with its own style: section 4, style-augmented cycle consistency."""
+        """x₁ translated to the other domain and back with its own style; section 4, style-augmented cycles."""
         return self.AE_A.decode(self.content_fake_B, self.style_real_A)
 
     @tensor
     def cyc_B(self) -> Tensor:
-        """x₂ through the other domain and back with its own style."""
+        """x₂ translated to the other domain and back with its own style."""
         return self.AE_B.decode(self.content_fake_A, self.style_real_B)
 
     @tensor
     def guided_B(self) -> Tensor:
-        """A translation of x₁ in the style of its true counterpart, where the test images have one."""
+        """The translation of x₁ in the style of its target, where the test images have one."""
         return self.AE_B.decode(self.content_A, self.AE_B.encode(self["target_B"])[1])
 
     @tensor
     def guided_A(self) -> Tensor:
-        """A translation of x₂ in the style of its true counterpart."""
+        """The translation of x₂ in the style of its target, where the test images have one."""
         return self.AE_A.decode(self.content_B, self.AE_A.encode(self["target_A"])[1])
 
     @tensor
     def other_B(self) -> Tensor:
-        """Another translation of x₁, with another style."""
+        """A second translation of x₁, with another style drawn from N(0, I)."""
         style = self.normal((len(self.real_A), self.AE_B.style_channels), self.real_A, "other_B")
         return self.AE_B.decode(self.content_A, style)
 
     @tensor
     def other_A(self) -> Tensor:
-        """Another translation of x₂, with another style."""
+        """A second translation of x₂, with another style drawn from N(0, I)."""
         style = self.normal((len(self.real_B), self.AE_A.style_channels), self.real_B, "other_A")
         return self.AE_A.decode(self.content_B, style)

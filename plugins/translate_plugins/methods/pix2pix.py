@@ -10,10 +10,10 @@ from translate_core import DISCRIMINATORS, GENERATORS, Direction, Method, discri
 
 
 class Pix2Pix(Method):
-    """pix2pix: a generator, and a discriminator that sees the input beside the output; paired images.
+    """pix2pix: a generator, and a discriminator conditioned on the generator's input; paired images.
 
     The paper's x is `real_A`, its y is `real_B`; its noise z is the dropout of the generator. D is updated first, on
-    the same fake. To translate the other way round, let the data set call the other side A.
+    the same fake. To train the other direction, let the data set name the other domain A.
     """
 
     roles = (generator("G", "A", "B"), discriminator("D", "A", "B"))
@@ -29,10 +29,10 @@ class Pix2Pix(Method):
 
     @tensor
     def fake_AB(self) -> Tensor:
-        """What D(x, G(x, z)) is a judgement of, equation 1: input and output beside each other, along the channels."""
+        """The input of D(x, G(x, z)), equation 1: x and G(x, z), concatenated along the channels."""
         return torch.cat((self.real_A, self.fake_B), dim=1)
 
     @tensor
     def real_AB(self) -> Tensor:
-        """What D(x, y) is a judgement of, equation 1."""
+        """The input of D(x, y), equation 1: x and y, concatenated along the channels."""
         return torch.cat((self.real_A, self.real_B), dim=1)

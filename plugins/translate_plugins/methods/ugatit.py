@@ -19,11 +19,11 @@ from translate_core import (
 
 
 class UGATIT(Method):
-    """U-GAT-IT: CycleGAN whose networks attend to what tells the domains apart; unpaired images.
+    """U-GAT-IT: CycleGAN with attention, learned by auxiliary classifiers of the domains; unpaired images.
 
     The paper's G_s→t is `G_AB`, its G_t→s is `G_BA`; each domain has a global and a local discriminator. Generators
-    yield the logits of their auxiliary classifier beside the image (`cam_…`), and the attention map that comes of it.
-    The discriminators are updated first.
+    return the logits of their auxiliary classifier (`cam_…`) and their attention map (`map_…`) with the image. The
+    discriminators are updated first.
     """
 
     roles = (
@@ -58,7 +58,7 @@ class UGATIT(Method):
 
     @tensors("fake_A", "cam_fake_A", "map_fake_A")
     def translated_B(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The same the other way."""
+        """G_t→s of an image of t, its classifier's logits η_t, and its attention map."""
         return self.G_BA.attend(self.real_B)
 
     @tensor
@@ -73,27 +73,27 @@ class UGATIT(Method):
 
     @tensors("idt_A", "cam_idt_A", "map_idt_A")
     def identity_A(self) -> tuple[Tensor, Tensor, Tensor]:
-        """G_t→s of an image of s, section 2.2, identity loss, and its classifier's logits η_s."""
+        """G_t→s of an image of s, section 2.2, identity loss, its classifier's logits, and its attention map."""
         return self.G_BA.attend(self.real_A)
 
     @tensors("idt_B", "cam_idt_B", "map_idt_B")
     def identity_B(self) -> tuple[Tensor, Tensor, Tensor]:
-        """G_s→t of an image of t, section 2.2, identity loss, and its classifier's logits."""
+        """G_s→t of an image of t, section 2.2, identity loss, its classifier's logits, and its attention map."""
         return self.G_AB.attend(self.real_B)
 
     @tensor
     def attention_fake_B(self) -> Tensor:
-        """Where G_s→t looks, as a picture of the size of its input: from -1, the least in the image, to 1, the most."""
+        """The attention map of G_s→t as a picture of the size of its input, scaled to [-1, 1] for each image."""
         return _picture(self.map_fake_B, self.real_A)
 
     @tensor
     def attention_fake_A(self) -> Tensor:
-        """Where G_t→s looks."""
+        """The attention map of G_t→s as a picture of the size of its input, scaled to [-1, 1] for each image."""
         return _picture(self.map_fake_A, self.real_B)
 
 
 def _picture(attention: Tensor, image: Tensor) -> Tensor:
-    """attention: (N, 1, h, w). Returns (N, 1, H, W) in [-1, 1]."""
+    """Scales a map (N, 1, h, w) to [-1, 1], and to the size of the image: (N, 1, H, W)."""
     low, high = attention.amin((1, 2, 3), keepdim=True), attention.amax((1, 2, 3), keepdim=True)
     scaled = (attention - low) / (high - low).clamp(min=1e-12) * 2 - 1
     return F.interpolate(scaled, size=image.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,1 +1,1 @@
-"""Metrics: numbers about test images."""
+"""Metrics: numbers computed on test images."""

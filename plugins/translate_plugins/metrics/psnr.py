@@ -17,8 +17,8 @@ _CAP = 100.0
 class PSNR(Metric):
     """Peak signal-to-noise ratio in dB, 10 log10(255² / MSE), of each image, averaged over the images.
 
-    The mean squared error is over all pixels and channels of an image, on 8-bit values. What exceeds 100 dB counts as
-    100 dB, so that identical images have a value.
+    The mean squared error is over all pixels and channels of an image, on 8-bit values. Values are limited to 100 dB,
+    so that identical images have a finite value.
     """
 
     higher_is_better = True

@@ -15,7 +15,7 @@ class SSIM(Metric):
     """Mean structural similarity (Wang et al., IEEE TIP 13(4), 2004, equations 13 to 17), averaged over the images.
 
     On 8-bit values at full resolution, with the paper's 11×11 Gaussian window of standard deviation 1.5 and K1 = 0.01,
-    K2 = 0.03, L = 255; where the window lies inside the image; each channel by itself. Variances are weighted by the
+    K2 = 0.03, L = 255; where the window lies inside the image; each channel separately. Variances are weighted by the
     window, without a correction for sample size. Raises UserError for images smaller than the window.
     """
 

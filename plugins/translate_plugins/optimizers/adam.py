@@ -27,8 +27,8 @@ def adam(
         params: the parameters to update.
         lr: learning rate.
         betas: decay of the running means of the gradient and of its square.
-        eps: added to the root of the mean square.
-        weight_decay: factor of the weights that is added to their gradient.
+        eps: added to the square root of the running mean of the squared gradient.
+        weight_decay: the weights times this factor are added to their gradient.
     """
     return torch.optim.Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused(params))
 
@@ -47,7 +47,7 @@ def adamw(
         params: the parameters to update.
         lr: learning rate.
         betas: decay of the running means of the gradient and of its square.
-        eps: added to the root of the mean square.
-        weight_decay: share of the weights, times the learning rate, that each step takes from them.
+        eps: added to the square root of the running mean of the squared gradient.
+        weight_decay: each step subtracts the weights times this factor times the learning rate.
     """
     return torch.optim.AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused(params))

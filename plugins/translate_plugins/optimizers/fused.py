@@ -1,4 +1,4 @@
-"""Where torch has fused optimizers."""
+"""The devices on which torch has fused optimizers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
 
 
 def fused(params: Sequence[Tensor]) -> bool | None:
-    """The `fused` argument of an optimizer: True where torch has a kernel for all `params`, else None, its own choice.
+    """The `fused` argument of an optimizer: True where torch has a fused kernel for all `params`, else None.
 
-    Passing False instead would also switch off the second best, the multi-tensor kernels.
+    None leaves the choice to torch; False would also disable the multi-tensor kernels.
     """
     return all(param.device.type in _DEVICES and param.is_floating_point() for param in params) or None

@@ -22,16 +22,16 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """Stochastic gradient descent, with the momenta of Sutskever et al., ICML 2013, section 2, in torch's form.
 
-    There the learning rate scales the velocity when it is applied, not the gradient when it enters the velocity.
+    In torch's form the learning rate scales the velocity when it is applied, not the gradient that is added to it.
 
     Raises UserError for `nesterov` without momentum.
 
     Args:
         params: the parameters to update.
-        lr: learning rate; there is no value that suits most networks.
-        momentum: share of the last step's velocity that is kept.
-        weight_decay: factor of the weights that is added to their gradient.
-        nesterov: take the gradient's step from where the momentum leads; needs a momentum.
+        lr: learning rate; it has no default, since no value suits most networks.
+        momentum: factor on the velocity of the last step.
+        weight_decay: the weights times this factor are added to their gradient.
+        nesterov: use Nesterov's momentum; needs a momentum greater than 0.
     """
     if nesterov and momentum == 0:
         raise UserError("nesterov needs a momentum greater than 0")

@@ -1,1 +1,1 @@
-"""Pools: which fakes a discriminator sees."""
+"""Pools of past fakes for discriminators."""

@@ -12,15 +12,15 @@ from translate_core import Pool, UserError
 
 
 class History(Pool):
-    """A history of fakes: a discriminator judges, half of the time, an image that the generator made earlier.
+    """A history of fakes: half of the time a discriminator is given an image that the generator made earlier.
 
     From Shrivastava et al., CVPR 2017, section 2.3, in the form of CycleGAN (Zhu et al., ICCV 2017, section 4). Images
-    go in one by one, also those of one batch: while fewer than `size` are stored, an image is stored and returned;
+    are processed one by one, also within a batch: while fewer than `size` are stored, an image is stored and returned;
     afterwards, with probability 1/2, a random stored image is returned and the new one takes its place, else the
     new one is returned and not stored.
 
-    The images lie in one buffer, allocated at the first query on the device of the images. What is random is decided
-    on the host, so a query waits for no device. All images have one shape; another raises UserError.
+    The images are kept in one buffer, allocated at the first query on the device of the images. The draws are made on
+    the host, so a query does not wait for the device. All images must have the same shape; another raises UserError.
 
     Args:
         size: number of images that are stored.
@@ -35,33 +35,33 @@ class History(Pool):
         self.register_buffer("_stored", None, persistent=False)
 
     def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """images: (N, C, H, W), detached. Returns as many, of the same shape and device; never a view of the pool.
+        """images: (N, C, H, W), detached. Returns images of the same shape and device, never a view of the pool.
 
-        rng: a CPU generator; two draws an image, needed or not.
+        rng: a CPU generator; two numbers are drawn for each image, whether they are used or not.
         """
         stored = self._buffer_for(images)
-        plan = torch.tensor(self._plan(len(images), rng), device="cpu")
+        indices = torch.tensor(self._draw(len(images), rng), device="cpu")
         if images.is_cuda:
-            plan = plan.pin_memory()  # from pageable memory the copy would wait for the device
-        returns_stored, slot, position, write = plan.to(images.device, non_blocking=True)
+            indices = indices.pin_memory()  # from pageable memory the copy would wait for the device
+        returns_stored, slot, position, write = indices.to(images.device, non_blocking=True)
         output = torch.where(
             returns_stored.bool().view(-1, 1, 1, 1), stored.index_select(0, slot), images.index_select(0, position)
         )
         stored.index_copy_(0, write, images)
         return output
 
-    def _plan(self, batch: int, rng: torch.Generator) -> list[list[int]]:
-        """Plays the batch through, image by image, in numbers only; four rows of one number an image.
+    def _draw(self, batch: int, rng: torch.Generator) -> list[list[int]]:
+        """Computes the indices of one query, image by image: four rows with one number for each image.
 
-        Whether it returns what the pool held before the batch, from which slot, else which image of the batch,
-        and the slot that the image is written to at the end.
+        The rows are: whether an image that was stored before the batch is returned (0 or 1); the slot of that image;
+        otherwise the position in the batch of the returned image; the slot that the image is written to at the end.
         """
         coins = torch.rand(batch, generator=rng, device="cpu").tolist()
         choices = torch.randint(self.size, (batch,), generator=rng, device="cpu").tolist()
-        # Writing to the row behind the last slot is how nothing is stored: shapes never depend on the draws.
+        # An image that is not stored is written to the extra row after the last slot, so shapes are static.
         nowhere = self.size
         returns_stored, slots, positions, writes = [0] * batch, [0] * batch, list(range(batch)), [nowhere] * batch
-        holder: dict[int, int] = {}  # slot -> image of this batch that is in it
+        holder: dict[int, int] = {}  # slot -> position of the image of this batch that is in it
         for image in range(batch):
             if self._count < self.size:
                 slot = self._count
@@ -80,7 +80,7 @@ class History(Pool):
         return [returns_stored, slots, positions, writes]
 
     def _buffer_for(self, images: Tensor) -> Tensor:
-        """The buffer, `size` rows and one more, on the device of `images` and of their shape."""
+        """The buffer of `size` + 1 rows, with the device and the shape of `images`."""
         if self._stored is None:
             self._stored = images.new_zeros((self.size + 1, *images.shape[1:]))
         elif self._stored.shape[1:] != images.shape[1:]:
@@ -96,7 +96,7 @@ class History(Pool):
         return {"images": torch.empty(0) if self._stored is None else self._stored[: self._count].clone()}
 
     def set_extra_state(self, state: Any) -> None:
-        """Takes what `get_extra_state` returned; raises UserError when it holds more images than this pool can."""
+        """Restores the state of `get_extra_state`. Raises UserError when it has more images than `size`."""
         images: Tensor = state["images"]
         if len(images) > self.size:
             raise UserError(f"the saved history pool holds {len(images)} images, this one at most {self.size}")

@@ -1,4 +1,4 @@
-"""No schedule."""
+"""A constant learning rate."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from translate_core import Schedule
 
 
 class Constant(Schedule):
-    """The learning rate stays as it is.
+    """A constant learning rate.
 
     Args:
-        length: steps of the whole run; nothing depends on it.
-        epoch: steps in an epoch; nothing depends on it.
+        length: steps of the whole run; not used.
+        epoch: steps in an epoch; not used.
     """
 
     def __init__(self, length: int, epoch: int) -> None:
         pass
 
     def factor(self, step: int) -> float:
-        """Returns 1, whatever the step."""
+        """Returns 1 for every step."""
         return 1.0

@@ -13,11 +13,11 @@ from translate_core import Schedule
 class Cosine(Schedule):
     """Half a cosine from 1 to `final`, step by step (Loshchilov and Hutter, SGDR, ICLR 2017, equation 5, no restarts).
 
-    `final` is reached where the run ends: after its last step, which still learns when `final` is 0.
+    `final` is reached after the last step, so the last step has a learning rate greater than 0 also where `final` is 0.
 
     Args:
         length: steps of the whole run.
-        epoch: steps in an epoch; the curve does not depend on it.
+        epoch: steps in an epoch; not used.
         final: the factor at the end.
     """
 

@@ -1,4 +1,4 @@
-"""The schedule of CycleGAN and pix2pix."""
+"""Linear decay, the schedule of CycleGAN and pix2pix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HUNDRED_EPOCHS = Length(100, "epochs")
 class LinearDecay(Schedule):
     """Constant, then linear towards zero over the rest of the run (Zhu et al., ICCV 2017, section 4).
 
-    Counted in the unit of `constant`, epochs or steps, so that within an epoch of a schedule in epochs nothing changes.
+    Counted in the unit of `constant`, epochs or steps: a schedule in epochs is constant within an epoch.
     In the t-th of `total` units, the first n of them constant, the factor is 1 - max(0, t - n) / (total - n + 1):
     zero would be reached one unit after the last. Of 200 epochs with 100 constant, the last runs at 1/101. A run that
     is no longer than `constant` stays at 1.
@@ -18,8 +18,8 @@ class LinearDecay(Schedule):
     Args:
         length: steps of the whole run.
         epoch: steps in an epoch.
-        constant: how long the learning rate stays as it is.
-        reach_zero: divide by total - n, so that the last unit itself runs at zero (U-GAT-IT).
+        constant: the length of the constant part.
+        reach_zero: divide by total - n instead, so that the factor of the last unit is zero (U-GAT-IT).
     """
 
     def __init__(

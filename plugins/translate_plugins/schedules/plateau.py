@@ -1,4 +1,4 @@
-"""A schedule that waits for the loss to stop falling."""
+"""A schedule that depends on the loss."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from translate_core import Schedule
 
 
 class Plateau(Schedule):
-    """Multiplies the learning rate by `gamma` where the loss has stopped falling.
+    """Multiplies the learning rate by `gamma` when the loss has stopped decreasing.
 
-    The loss is the mean over an epoch of all that the side minimises. An epoch is better when its loss lies below the
-    best so far by more than `threshold` of it; after `patience` epochs in a row that are not, the next one that is not
-    reduces the rate, and the counting starts anew: torch's ReduceLROnPlateau with mode min and a relative threshold,
-    but that losses below zero are better by the same measure. Each side of the game counts its own losses, whose fall
-    says less in a game than elsewhere: what a generator minimises rises as its discriminator learns.
+    The loss is the mean over an epoch of the sum of all losses of the side. An epoch is an improvement when its loss
+    lies below the best so far by more than `threshold` of its absolute value. After `patience` epochs in a row without
+    improvement the next one without improvement reduces the rate, and counting starts again: torch's ReduceLROnPlateau
+    with mode min and a relative threshold, except that the threshold also applies to losses below zero. Each side has
+    its own schedule and losses. In adversarial training the loss is a weak measure of progress: the loss of a generator
+    rises as its discriminator learns.
 
     Args:
-        length: steps of the whole run; nothing depends on it.
-        epoch: steps in an epoch; nothing depends on it.
-        gamma: what each reduction multiplies the learning rate by.
-        patience: epochs in a row without improvement that are let pass.
-        threshold: the part of the best loss by which a better one must lie below it.
+        length: steps of the whole run; not used.
+        epoch: steps in an epoch; not used.
+        gamma: factor on the learning rate at each reduction.
+        patience: epochs in a row without improvement before a reduction.
+        threshold: what an improvement must exceed, as a fraction of the best loss.
         floor: the smallest factor.
     """
 
@@ -46,11 +47,11 @@ class Plateau(Schedule):
         self._waited = 0
 
     def factor(self, step: int) -> float:
-        """Returns a factor in floor … 1; it depends on the epochs so far, not on the step."""
+        """Returns a factor in floor … 1, which depends on the losses so far and not on the step."""
         return self._factor
 
     def after_epoch(self, loss: float) -> None:
-        """Takes an epoch's loss into account."""
+        """Compares the loss of an epoch with the best, and reduces the factor where it is due."""
         if self._best is None or loss < self._best - self._threshold * abs(self._best):
             self._best = loss
             self._waited = 0
@@ -65,7 +66,7 @@ class Plateau(Schedule):
         return {"factor": self._factor, "best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back."""
+        """Restores the state of `state_dict`."""
         self._factor = state_dict["factor"]
         self._best = state_dict["best"]
         self._waited = state_dict["waited"]

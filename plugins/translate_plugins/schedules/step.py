@@ -1,4 +1,4 @@
-"""A schedule in steps of a staircase."""
+"""Step decay."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from translate_core import Length, Schedule, UserError
 
 
 class Step(Schedule):
-    """A staircase: after each `every`, the learning rate is multiplied by `gamma` once more.
+    """Step decay: the learning rate is multiplied by `gamma` at the end of each interval `every`.
 
     Raises UserError when `every` is zero.
 
     Args:
-        length: steps of the whole run; the staircase does not depend on it.
+        length: steps of the whole run; not used.
         epoch: steps in an epoch.
-        every: how long a stair is.
-        gamma: what each stair multiplies the learning rate by.
+        every: length of an interval.
+        gamma: factor on the learning rate after each interval.
     """
 
     def __init__(

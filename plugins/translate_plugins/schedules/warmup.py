@@ -1,4 +1,4 @@
-"""A learning rate that begins small."""
+"""Linear warmup."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from translate_plugins.schedules.constant import Constant
 
 
 class Warmup(Schedule):
-    """A linear rise from nearly zero at the beginning, on top of another schedule.
+    """Linear warmup: the learning rate rises from nearly zero, on top of another schedule.
 
     Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, 2017, arXiv 1706.02677, section 2.2,
     gradual warmup. In the first `over` steps, n of them, the factor of the other schedule is multiplied by 1/n, 2/n …
-    1. The other schedule counts from the beginning of the run, the rise included: a linear decay ends where it would
-    without a warmup.
+    1. The other schedule counts from the beginning of the run, warmup included: a linear decay ends at the same step
+    as without a warmup.
 
     Raises UserError when `over` is zero.
 
     Args:
         length: steps of the whole run.
         epoch: steps in an epoch.
-        over: how long the rise takes.
-        then: the schedule that is warmed up.
+        over: length of the warmup.
+        then: the other schedule.
     """
 
     def __init__(self, length: int, epoch: int, *, over: Length, then: Factory[Schedule] = Constant) -> None:
@@ -32,11 +32,11 @@ class Warmup(Schedule):
         self._then = then(length=length, epoch=epoch)
 
     def factor(self, step: int) -> float:
-        """step: 0 for the first optimizer step. Returns a part of the other schedule's factor, all of it afterwards."""
+        """step: 0 for the first optimizer step. Returns the other schedule's factor, reduced during the warmup."""
         return min((step + 1) / self._over, 1.0) * self._then.factor(step)
 
     def after_epoch(self, loss: float) -> None:
-        """Tells the other schedule."""
+        """Passes the loss to the other schedule."""
         self._then.after_epoch(loss)
 
     def state_dict(self) -> dict[str, Any]:
@@ -44,5 +44,5 @@ class Warmup(Schedule):
         return self._then.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Gives it back to the other schedule."""
+        """Restores the other schedule's state."""
         self._then.load_state_dict(state_dict)
