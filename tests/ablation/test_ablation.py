@@ -13,17 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import make_folders, write_small_recipe
+from tests.conftest import REPOSITORY, make_folders, write_small_recipe
 from translate_core.ablation import table as ablation_table
+from translate_core.ablation.file import read_ablation
 from translate_core.commands.run import main
 from translate_core.contracts.observer import Result
+from translate_core.recipe.resolver import resolve
 
 PLUGIN = """
 import os, signal
 from translate_core import Loss, hookimpl
 
 class Trap(Loss):
-    '''Adds nothing. Breaks at its second call, or sends its process the signal that the environment asks for.'''
+    '''A loss of 0. Raises at its second call, or sends its process the signal in TRAP_SIGNAL at call TRAP_AT.'''
 
     def __init__(self, breaks: bool = False):
         super().__init__()
@@ -74,7 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(place: Path) -> Path:
-    """The ablation's folder after it ran undisturbed."""
+    """The ablation's folder after a run without interruption."""
     (place / "two.yaml").write_text(TWO_BY_TWO)
     assert main([str(place / "two.yaml"), "--out", str(place / "two"), "--device", "cpu"]) == 0
     return place / "two"
@@ -121,7 +123,7 @@ def test_every_variant_is_trained_in_its_own_folder(trained: Path) -> None:
         assert name == f"losses.identity.weight={weight:g}/seed={seed}"
 
 
-def test_the_table_has_mean_and_spread_in_the_order_of_the_file(trained: Path) -> None:
+def test_the_table_has_mean_and_deviation_in_the_order_of_the_file(trained: Path) -> None:
     header, rule, *rows = table_of(trained)
     columns = ["A-B kept/fake_B", "A-B cycle/rec_A", "B-A kept/fake_A"]
     assert header == ["losses.identity.weight", "seeds", *columns]
@@ -146,7 +148,7 @@ def test_the_csv_has_full_precision(trained: Path) -> None:
         assert (row["A-B kept/fake_B n"], row["seeds"]) == ("2", "2")
 
 
-def test_the_table_says_what_it_was_computed_on(trained: Path) -> None:
+def test_the_table_has_the_protocol_of_each_column(trained: Path) -> None:
     text = (trained / "table.md").read_text()
     assert (
         "\n- A-B kept/fake_B (higher is better): fake_B against real_A on all 3 test images of A at 24×24, "
@@ -185,7 +187,7 @@ def test_seeds_without_results_are_named() -> None:
     ]  # fmt: skip
 
 
-def test_variants_that_are_measured_differently_are_told_apart() -> None:
+def test_a_column_with_two_protocols_has_a_note_for_each() -> None:
     lines = table({0: [result(10, on="some")]}, {0: [result(20, on="others")]})
     assert lines[-2:] == [
         "- A-B m/x (higher is better) of k=0: some. how.",
@@ -193,23 +195,23 @@ def test_variants_that_are_measured_differently_are_told_apart() -> None:
     ]
 
 
-# Going on
+# Continuing
 
 
 def test_the_same_command_again_trains_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, text = checkpoint_times(trained), (trained / "table.md").read_text()
     (trained / "table.md").unlink()
     assert run(trained.with_suffix(".yaml")) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert checkpoint_times(trained) == before
-    assert (trained / "table.md").read_text() == text == said.out
-    assert [line for line in said.err.splitlines() if "finished already" in line] == [
+    assert (trained / "table.md").read_text() == text == printed.out
+    assert [line for line in printed.err.splitlines() if "finished already" in line] == [
         f"{name} is finished already" for name in ORDER
     ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "kill"])
-def test_it_goes_on_where_it_was_stopped(
+def test_it_continues_where_it_was_stopped(
     place: Path, trained: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Stopped in the second step of the third of four runs of three steps."""
@@ -234,14 +236,14 @@ def test_it_goes_on_where_it_was_stopped(
     assert run(path) == 0
     after = {name: (out / name / "checkpoints" / "step-3.pt").stat().st_mtime_ns for name in ORDER[:2]}
     assert after == before
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for name in ORDER[:2]:
-        assert f"{name} is finished already" in said
-    assert f"going on with {out / ORDER[2]} after step {1 if number == signal.SIGKILL else 2} of 3" in said
+        assert f"{name} is finished already" in printed
+    assert f"going on with {out / ORDER[2]} after step {1 if number == signal.SIGKILL else 2} of 3" in printed
     assert (out / "table.csv").read_bytes() == (trained / "table.csv").read_bytes()
 
 
-def test_fresh_moves_the_old_one_aside(place: Path, trained: Path) -> None:
+def test_fresh_moves_the_old_folder_aside(place: Path, trained: Path) -> None:
     path = ablation(place, "fresh", TWO_BY_TWO)
     shutil.copytree(trained, path.with_suffix(""))
     (trained_once := path.with_suffix("") / ORDER[0] / "results.json").unlink()
@@ -250,14 +252,14 @@ def test_fresh_moves_the_old_one_aside(place: Path, trained: Path) -> None:
     assert json.loads(trained_once.read_text())["step"] == 1
 
 
-def test_a_longer_run_goes_on(place: Path, trained: Path) -> None:
+def test_a_longer_run_continues(place: Path, trained: Path) -> None:
     path = ablation(place, "longer", TWO_BY_TWO)
     shutil.copytree(trained, path.with_suffix(""))
     assert run(path, "--set", "training.length=4 steps") == 0
     assert (path.with_suffix("") / ORDER[0] / "checkpoints" / "step-4.pt").exists()
 
 
-def test_another_base_is_refused_before_anything_is_trained(
+def test_other_result_keys_are_refused_before_anything_is_trained(
     place: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = trained.with_suffix(".yaml")
@@ -270,35 +272,35 @@ def test_another_base_is_refused_before_anything_is_trained(
     ]
 
 
-def test_a_folder_of_something_else_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_other_files_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = ablation(place, "elsewhere", TWO_BY_TWO)
     path.with_suffix("").mkdir()
     (path.with_suffix("") / "run.json").write_text("{}")
     assert run(path) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"translate-run: {path.with_suffix('')} holds something else than an ablation (run.json); choose another --out"
+        f"translate-run: {path.with_suffix('')} holds files that are not an ablation's (run.json); choose another --out"
     )
 
 
 # Failures
 
 
-def test_a_variant_that_breaks_does_not_stop_the_others(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_variant_that_fails_does_not_stop_the_others(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = ablation(place, "breaks", "base: small.yaml\nvary: {losses.trap.breaks: [true, false]}\n")
     out = path.with_suffix("")
     assert run(path) == 1
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     error = out / "losses.trap.breaks=true" / "seed=0.error.txt"
-    assert said.err.endswith(
+    assert printed.err.endswith(
         "1 of 2 runs failed; the same command tries them again\n"
         "  losses.trap.breaks=true/seed=0: a defect in the software: RuntimeError: trapped\n"
         f"    {error}\n"
     )
-    assert "Traceback" not in said.err
+    assert "Traceback" not in printed.err
     assert error.read_text().startswith("Traceback")
     assert error.read_text().endswith("RuntimeError: trapped\n")
     assert [row[:2] for row in table_of(out)[2:]] == [["true", "0 of 1: seed 0 failed"], ["false", "1"]]
-    assert said.out == (out / "table.md").read_text()
+    assert printed.out == (out / "table.md").read_text()
 
 
 def test_a_variant_that_diverges_is_the_users_fault(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,8 +309,8 @@ def test_a_variant_that_diverges_is_the_users_fault(place: Path, capsys: pytest.
     assert run(path) == 2
     err = capsys.readouterr().err
     assert "1 of 2 runs failed; the same command tries them again\n  optimizer.lr=1e+30/seed=0: training has div" in err
-    told = (out / "optimizer.lr=1e+30" / "seed=0.error.txt").read_text()
-    assert told.startswith("training has diverged: at step 2 a weight of G_AB, ")
+    text = (out / "optimizer.lr=1e+30" / "seed=0.error.txt").read_text()
+    assert text.startswith("training has diverged: at step 2 a weight of G_AB, ")
     assert csv_of(out)[1]["A-B kept/fake_B n"] == "1"
 
 
@@ -316,29 +318,30 @@ def test_a_variant_that_diverges_is_the_users_fault(place: Path, capsys: pytest.
 
 FAULTS = {
     "vary: {losses.identity.weight: [0, 5]}": (
-        "base", "is missing: which recipe is varied? Seen from this file, such as ../recipe.yaml"),
+        "base", "is missing: give the path of the recipe to vary, relative to this file: ../recipe.yaml"),
     "base: 3\nvary: {losses.identity.weight: [0, 5]}": (
-        "base", "must be a path, not 3: which recipe is varied? Seen from this file, such as ../recipe.yaml"),
+        "base", "must be a path, not 3: give the path of the recipe to vary, relative to this file: ../recipe.yaml"),
     "base: smal.yaml\nvary: {losses.identity.weight: [0, 5]}": (
         "base", "there is no file {place}/smal.yaml, did you mean 'small.yaml'?"),
     "base: two.yaml\nvary: {losses.identity.weight: [0, 5]}": (
-        "base", "{place}/two.yaml is an ablation itself; name the recipe that it varies"),
+        "base", "{place}/two.yaml is an ablation itself; give the recipe that it varies"),
     "base: small.yaml": (
-        "vary", "is missing: name keys and lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}"),
+        "vary", "is missing: give keys with lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}"),
     "base: small.yaml\nvary: [losses]": (
-        "vary", "must not be [losses]: name keys and lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}"),
+        "vary", "must not be [losses]: give keys with lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}"),
     "base: small.yaml\nvary: {losses: {identity: {weight: [0, 5]}}}": (
         "vary.losses", "must be a list of values to try, not {{identity: {{weight: [0, 5]}}}}; keys are dotted"),
     "base: small.yaml\nvary: {losses..weight: [0, 5]}": (
         "vary.losses..weight", "must be a dotted key, such as optimizer.lr"),
     "base: small.yaml\nvary: {losses.identity.weight: [0, 5, 0.0]}": ("vary.losses.identity.weight", "has 0.0 twice"),
     "base: small.yaml\nvary: {data.root: [a/b, a-b]}": (
-        "vary.data.root", "'a/b' and 'a-b' would share the folder data.root=a-b; write one of them in another way"),
+        "vary.data.root", "'a/b' and 'a-b' would share the folder data.root=a-b; write one of them differently"),
     "base: small.yaml\nvary: {training.seed: [0, 1]}\nseeds: [0]": (
-        "vary.training.seed", "'training.seed' cannot be set here: `seeds` gives training.seed its values. "
+        "vary.training.seed", "'training.seed' cannot be set here: `seeds` gives the values of training.seed. "
         "Keep one of the two"),
     "base: small.yaml\nvary: {losses.identity.weight: [0], losses.identity: [null]}": (
-        "vary.losses.identity", "'losses.identity' cannot be set here: `vary` gives losses.identity.weight its values. "
+        "vary.losses.identity",
+        "'losses.identity' cannot be set here: `vary` gives the values of losses.identity.weight. "
         "Keep one of the two"),
     "base: small.yaml\nvary: {data.root.x: [0]}": (
         "vary.data.root.x", "'data.root.x' cannot be set: data.root is '{place}/data', not a block"),
@@ -348,10 +351,10 @@ FAULTS = {
     "base: small.yaml\nvary: {losses.cycle.weight: [1]}\nseeds: [true]": (
         "seeds", "must be a list of whole numbers of at least 0, not [true]"),
     "base: small.yaml\nvary: {losses.cycle.weight: [1]}\nseeds: [0]\ntraining: {seed: 3, length: 1 step}": (
-        "training.seed", "'training.seed' cannot be set here: `seeds` gives training.seed its values. "
+        "training.seed", "'training.seed' cannot be set here: `seeds` gives the values of training.seed. "
         "Keep one of the two"),
     "base: small.yaml\nvary: {losses.cycle.weight: [1, 2]}\nlosses.cycle: {type: cycle}": (
-        "losses.cycle", "'losses.cycle' cannot be set here: `vary` gives losses.cycle.weight its values. "
+        "losses.cycle", "'losses.cycle' cannot be set here: `vary` gives the values of losses.cycle.weight. "
         "Keep one of the two"),
 }  # fmt: skip
 
@@ -367,7 +370,7 @@ def test_faults(place: Path, trained: Path, capsys: pytest.CaptureFixture[str], 
     assert not path.with_suffix("").exists()
 
 
-def test_all_faults_are_told_at_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_faults_are_reported_at_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = ablation(place, "faults", "base: none.yaml\nvary: {a.b: 3}\nseeds: []\n")
     assert run(path, "--set", "seeds=[0]", "--set", "nonsense") == 2
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()[1:]] == [
@@ -376,17 +379,17 @@ def test_all_faults_are_told_at_once(place: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("setting", ["losses.identity.weight=1", "losses.identity={type: identity}", "training.seed=4"])
-def test_what_is_varied_cannot_be_set(trained: Path, capsys: pytest.CaptureFixture[str], setting: str) -> None:
+def test_a_varied_key_cannot_be_set(trained: Path, capsys: pytest.CaptureFixture[str], setting: str) -> None:
     assert run(trained.with_suffix(".yaml"), "--set", setting) == 2
     key = setting.partition("=")[0]
-    giver, given = ("seeds", key) if "seed" in key else ("vary", "losses.identity.weight")
+    setter, other = ("seeds", key) if "seed" in key else ("vary", "losses.identity.weight")
     assert capsys.readouterr().err.splitlines()[1] == (
-        f"  --set  '{key}' cannot be set here: `{giver}` gives {given} its values. Keep one of the two"
+        f"  --set  '{key}' cannot be set here: `{setter}` gives the values of {other}. Keep one of the two"
     )
 
 
 def test_every_variant_is_validated_before_the_first_starts(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault of the recipe, one that the data shows, one of all variants; none of them is trained."""
+    """A fault of one recipe, a fault that needs the data, and a fault of all variants; nothing is trained."""
     text = "base: small.yaml\nvary: {generator.blocks: [1, -1], data.transform.crop: [24, 400]}\nschedule.constnt: 3\n"
     path = ablation(place, "invalid", text)
     assert run(path) == 2
@@ -423,7 +426,7 @@ def test_a_dry_run_shows_the_runs_and_trains_nothing(place: Path, capsys: pytest
 
 
 def test_other_keys_change_the_base(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A block reaches into the base's; with a `type` it replaces it; the folder is named after what `--set` changes."""
+    """A block changes keys of the base's block, or replaces it with a `type`; `--set` is part of the folder's name."""
     text = (
         "base: small.yaml\nvary: {losses.identity.weight: [0]}\n"
         "training: {length: 1 step}\ngenerator: {type: unet, downs: 2, width: 4}\nlosses.trap: null\n"
@@ -440,7 +443,7 @@ def test_other_keys_change_the_base(place: Path, monkeypatch: pytest.MonkeyPatch
     assert (folder / "results.json").exists()
 
 
-def test_a_table_without_metrics_is_announced(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_without_metrics_is_warned_of(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "base: small.yaml\nvary: {losses.identity.weight: [0]}\nmetrics: {kept: null, cycle: null}\n"
     assert run(ablation(place, "unmeasured", text), "--dry-run") == 0
     assert (
@@ -449,12 +452,13 @@ def test_a_table_without_metrics_is_announced(place: Path, capsys: pytest.Captur
     )
 
 
-@pytest.mark.parametrize("name", ["identity_loss_quickstart", "identity_loss_horse2zebra"])
-def test_the_shipped_ablations_are_sound(place: Path, name: str) -> None:
-    from translate_core.ablation.file import read_ablation
-    from translate_core.recipe.resolver import resolve
+SHIPPED = sorted(path.stem for path in (REPOSITORY / "recipes" / "ablations").glob("*.yaml"))
+assert SHIPPED
 
-    path = Path(__file__).parents[2] / "recipes" / "ablations" / f"{name}.yaml"
-    assert f"translate-run recipes/ablations/{name}.yaml" in path.read_text().splitlines()[1]
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_ablations_resolve(place: Path, name: str) -> None:
+    path = REPOSITORY / "recipes" / "ablations" / f"{name}.yaml"
+    assert f"translate-run recipes/ablations/{name}.yaml" in path.read_text()
     for variant in read_ablation(path).variants:
         assert resolve(path, variant.recipe).metrics

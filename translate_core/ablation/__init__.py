@@ -1,4 +1,5 @@
 """A recipe that varies another one: its file, its runs, its table.
 
-Imports: `experiment` and below. Start with `file.py`. Next: `commands`.
+`file.py` parses the file, `validation.py` validates every variant before the first is trained, `session.py` trains the
+trials, and `report.py` and `table.py` write the table. Imports: `experiment` and below. Next: `commands`.
 """

@@ -1,4 +1,4 @@
-"""The file of an ablation: a base recipe, what is varied, over which seeds, and what is changed in all variants."""
+"""The file of an ablation: the base recipe, the varied keys, the seeds, and the changes to all variants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEED = "training.seed"
 class Variant:
     """One combination of the varied values.
 
-    name: of its folder. values: varied key -> value. recipe: the whole recipe, not yet validated.
+    name: the name of its folder. values: varied key -> value. recipe: the whole recipe, not yet validated.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """An ablation as its file has it.
+    """An ablation as its file describes it.
 
-    base: the recipe that is varied. vary: the varied keys. seeds: empty where the recipe's own seed is used.
-    variants: the product of all values, the last key varying fastest.
+    base: the recipe that is varied. vary: the varied keys. seeds: empty if the recipe's own seed is used.
+    variants: every combination of the values; the last key varies fastest.
     """
 
     path: Path
@@ -77,8 +77,10 @@ def parse_ablation(path: Path, data: Mapping[str, Any], overrides: Overrides | N
 
 def _base(path: Path, value: object, faults: list[Fault]) -> tuple[Path, dict[str, Any]] | None:
     if not isinstance(value, str):
-        said = "is missing" if value is None else f"must be a path, not {show(value)}"
-        faults.append(Fault("base", f"{said}: which recipe is varied? Seen from this file, such as ../recipe.yaml"))
+        problem = "is missing" if value is None else f"must be a path, not {show(value)}"
+        faults.append(
+            Fault("base", f"{problem}: give the path of the recipe to vary, relative to this file: ../recipe.yaml")
+        )
         return None
     base = path.parent / value
     try:
@@ -87,15 +89,17 @@ def _base(path: Path, value: object, faults: list[Fault]) -> tuple[Path, dict[st
         faults.append(Fault("base", str(error)))
         return None
     if is_ablation(data):
-        faults.append(Fault("base", f"{base} is an ablation itself; name the recipe that it varies"))
+        faults.append(Fault("base", f"{base} is an ablation itself; give the recipe that it varies"))
         return None
     return base, data
 
 
 def _vary(value: object, faults: list[Fault]) -> dict[str, list[Any]]:
     if not isinstance(value, Mapping) or not value:
-        said = "is missing" if value is None else f"must not be {show(value)}"
-        faults.append(Fault("vary", f"{said}: name keys and lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}"))
+        problem = "is missing" if value is None else f"must not be {show(value)}"
+        faults.append(
+            Fault("vary", f"{problem}: give keys with lists of values, such as {{optimizer.lr: [1e-4, 2e-4]}}")
+        )
         return {}
     vary = {}
     for key, values in value.items():
@@ -125,10 +129,10 @@ def _seeds(value: object, faults: list[Fault]) -> tuple[int, ...]:
 
 
 def _leaves(block: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values.
+    """The changes that a block makes to the base's: dotted keys and their values.
 
-    A block without a `type` reaches into the base's, one with a `type` replaces it, and so does any where the base has
-    none: a changing weight in place of a number.
+    A block without a `type` changes single keys of the base's block; one with a `type` replaces it. Where the base has
+    a value that is not a block, the block replaces it too: a changing weight in place of a number.
     """
     for key, value in block.items():
         inner = base.get(key)
@@ -155,16 +159,16 @@ def _from_command_line(overrides: Overrides, faults: list[Fault]) -> list[Overri
 
 
 def _clashes(changes: Sequence[Override], vary: Sequence[str], *, seeded: bool) -> Iterator[Fault]:
-    """Keys that get their values in two ways; a key above or below another one counts as the same."""
+    """Faults of keys that are set in two places; a key and a key inside it count as the same."""
     seeds = [(_SEED, "seeds")] if seeded else []
     varied = [(key, "vary") for key in vary]
-    asked = [(change.place, change.key, [*varied, *seeds]) for change in changes]
-    asked += [(f"vary.{key}", key, [*varied[:index], *seeds]) for index, key in enumerate(vary)]
-    for place, key, taken in asked:
-        for other, giver in taken:
+    settings = [(change.place, change.key, [*varied, *seeds]) for change in changes]
+    settings += [(f"vary.{key}", key, [*varied[:index], *seeds]) for index, key in enumerate(vary)]
+    for place, key, others in settings:
+        for other, setter in others:
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
                 yield Fault(
-                    place, f"'{key}' cannot be set here: `{giver}` gives {other} its values. Keep one of the two"
+                    place, f"'{key}' cannot be set here: `{setter}` gives the values of {other}. Keep one of the two"
                 )
 
 
@@ -184,14 +188,14 @@ def _variants(
         if name in variants:
             first = variants[name].values
             key = next(key for key in vary if not _same(first[key], values[key]))
+            one, other = show(first[key]), show(values[key])
             faults.append(
-                Fault(f"vary.{key}", f"{show(first[key])} and {show(values[key])} would share the folder {name}; "
-                                     f"write one of them in another way")
-            )  # fmt: skip
+                Fault(f"vary.{key}", f"{one} and {other} would share the folder {name}; write one of them differently")
+            )
         variants.setdefault(name, Variant(name, values, recipe))
     return list(variants.values())
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether two values mean the same to a recipe, in which 1 is 1.0 and not true."""
+    """Whether two values mean the same in a recipe: 1 and 1.0 do, 1 and true do not."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)

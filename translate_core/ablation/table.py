@@ -1,4 +1,4 @@
-"""The table of an ablation: final test metrics by variant, mean and spread over seeds."""
+"""The table of an ablation: the final test metrics of each variant, mean and standard deviation over the seeds."""
 
 from __future__ import annotations
 
@@ -16,38 +16,41 @@ from translate_core.runtime import yaml12
 
 @dataclass(frozen=True)
 class Row:
-    """A variant. values: by varied key. seeds: seed -> its final results, or in a word why there are none."""
+    """A variant.
+
+    values: varied key -> value. seeds: seed -> its final results, or the state of the run that has none.
+    """
 
     name: str
     values: Mapping[str, Any]
     seeds: dict[int, Sequence[Result] | str]
 
     def measured(self) -> list[Sequence[Result]]:
-        """The results of the seeds that have any."""
+        """The results of each seed that has any."""
         return [results for results in self.seeds.values() if not isinstance(results, str)]
 
     def of(self, column: str) -> list[float]:
-        """The values of one metric, seed by seed."""
+        """The values of one metric, one per seed that has results."""
         return [result.value for results in self.measured() for result in results if column_of(result) == column]
 
     def mean(self, column: str) -> float:
-        """Not a number where there is none."""
+        """The mean of one metric over the seeds; NaN without results."""
         values = self.of(column)
         return fmean(values) if values else math.nan
 
 
 def column_of(result: Result) -> str:
-    """The column that a result stands in."""
+    """The title of a result's column."""
     return f"{result.direction} {result.name}"
 
 
 def shown(value: Any) -> str:
-    """A varied value in a table."""
+    """A varied value as a cell."""
     return value if isinstance(value, str) else yaml12.inline(value)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people, and below it what each column was computed on."""
+    """The table in Markdown, and below it the protocol of each column."""
     columns = _columns(rows)
     keys = list(rows[0].values)
     texts = {column: _texts(rows, column, sample) for column, sample in columns.items()}
@@ -62,7 +65,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """The table for programs, in full precision. `seeds` is how many were asked for, `n` how many are in the mean."""
+    """The table in CSV, in full precision. Column `seeds` counts the seeds of a variant, `n` those in the mean."""
     columns = _columns(rows)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -82,7 +85,7 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def aligned(header: Sequence[str], cells: Sequence[Sequence[str]], numbers: Collection[str] = ()) -> str:
-    """A Markdown table whose source is aligned too. numbers: the columns to align to the right."""
+    """A Markdown table with aligned source text. numbers: the columns that are aligned to the right."""
     lines = [[text.replace("|", "\\|") for text in line] for line in (header, *cells)]
     widths = [max(3, *(len(line[index]) for line in lines)) for index in range(len(header))]
     right = [name in numbers for name in header]
@@ -99,7 +102,7 @@ def aligned(header: Sequence[str], cells: Sequence[Sequence[str]], numbers: Coll
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Result]:
-    """Every column, in the order in which the runs report them, with one of its results."""
+    """Every column in the order in which the runs report them, each with one of its results as a sample."""
     columns: dict[str, Result] = {}
     for row in rows:
         for results in row.measured():
@@ -109,14 +112,14 @@ def _columns(rows: Sequence[Row]) -> dict[str, Result]:
 
 
 def _seeds(row: Row) -> str:
-    """How many there are; those that are not in the means by name."""
+    """The number of seeds; the seeds without results are listed."""
     missing = [f"seed {seed} {state}" for seed, state in row.seeds.items() if isinstance(state, str)]
     count = len(row.seeds)
     return f"{count - len(missing)} of {count}: {', '.join(missing)}" if missing else str(count)
 
 
 def _texts(rows: Sequence[Row], column: str, sample: Result) -> list[str]:
-    """A column's cells, all with as many decimals as show four digits of the largest mean."""
+    """The cells of a column, with as many decimals as give the largest mean four digits."""
     means = [row.mean(column) for row in rows]
     finite = [mean for mean in means if math.isfinite(mean)]
     best = (max if sample.higher_is_better else min)(finite) if len(set(finite)) > 1 else None
@@ -133,16 +136,16 @@ def _texts(rows: Sequence[Row], column: str, sample: Result) -> list[str]:
 
 
 def _notes(rows: Sequence[Row], column: str, sample: Result) -> list[str]:
-    """What a column was computed on and how; where variants differ in that, each kind with its variants."""
-    stamps: dict[tuple[str, str], dict[str, None]] = {}
+    """The data and the protocol of a column; if the variants differ in them, one note for each with its variants."""
+    protocols: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         for results in row.measured():
             for result in results:
                 if column_of(result) == column:
-                    stamps.setdefault((result.on, result.protocol), {})[row.name] = None
+                    protocols.setdefault((result.on, result.protocol), {})[row.name] = None
     better = "higher" if sample.higher_is_better else "lower"
     notes = []
-    for (on, protocol), names in stamps.items():
-        whose = f" of {', '.join(names)}" if len(stamps) > 1 else ""
+    for (on, protocol), names in protocols.items():
+        whose = f" of {', '.join(names)}" if len(protocols) > 1 else ""
         notes.append(f"{column} ({better} is better){whose}: {on}. {protocol}.")
     return notes
