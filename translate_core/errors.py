@@ -133,3 +133,12 @@ def explain(error: Exception) -> str:
     if isinstance(error, ValueError):
         return str(error)
     return f"{type(error).__name__}: {error}{raised_at(error)}"
+
+
+def ended_by_component(error: BaseException) -> str | None:
+    """The message for an exception that would end the program in silence, such as SystemExit.
+
+    None for any other exception, and where no component raised it.
+    """
+    place = raised_at(error) if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) else ""
+    return f"a component ended the program with {error!r}{place}: it must not" if place else None

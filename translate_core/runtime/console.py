@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from translate_core.errors import UserError, raised_at
+from translate_core.errors import UserError, ended_by_component
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
 _REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
@@ -76,8 +76,6 @@ def user_fault(error: BaseException) -> str | None:
     """The message for an error that the user or a component caused; None for a defect of the engine."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, BrokenPipeError) or not isinstance(error, Exception):
-        return _ended_by_component(error)
     if isinstance(error, OSError) and error.errno in _REFUSED_BY_SYSTEM:
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
     if _is_out_of_memory(error):
@@ -86,16 +84,10 @@ def user_fault(error: BaseException) -> str | None:
             f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
             f"networks; training.precision=bf16 halves what activations take"
         )
-    return None
+    return ended_by_component(error)
 
 
-def _ended_by_component(error: BaseException) -> str | None:
-    """The message for an exception that would end the program in silence; None where no component raised it."""
-    place = raised_at(error)
-    return f"a component ended the program with {error!r}{place}: it must not" if place else None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # not imported here: only torch raises this error
     return torch is not None and isinstance(error, torch.OutOfMemoryError)
 

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from translate_core.contracts.dataset import Item, TrainSplit
+from translate_core.errors import UserError, ended_by_component
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
 
@@ -49,8 +50,11 @@ class Sampling:
         ]
 
 
-class _Steps(TorchDataset[list[Item]]):
-    """Indexed by step: the micro-batches of that step."""
+class _Steps(TorchDataset[list[Item] | UserError]):
+    """Indexed by step: the micro-batches of that step.
+
+    Where a component ends the program, the error for the user is returned: of a worker that ends nothing else is known.
+    """
 
     def __init__(self, split: TrainSplit, sampling: Sampling) -> None:
         self.split = split
@@ -65,9 +69,17 @@ class _Steps(TorchDataset[list[Item]]):
         self.__dict__.update(state)
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
-    def __getitem__(self, step: int) -> list[Item]:
+    def __getitem__(self, step: int) -> list[Item] | UserError:
         epoch, micro_batches = self.sampling.places(step, self.epoch)
-        return [self._collate([self._draw(epoch, place) for place in places]) for places in micro_batches]
+        try:
+            return [self._collate([self._draw(epoch, place) for place in places]) for places in micro_batches]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            message = ended_by_component(error)
+            if message is None:
+                raise
+            return UserError(message)
 
     def _draw(self, epoch: int, place: int) -> Item:
         index = int(self._order(epoch)[place]) if self.split.shuffled else place
@@ -95,18 +107,23 @@ class _From(Sampler[int]):
 def load_steps(
     split: TrainSplit, sampling: Sampling, start: int, stop: int, workers: int, pin_memory: bool
 ) -> Iterator[list[Item]]:
-    """The micro-batches of steps `start` … `stop` - 1, prefetched by `workers` processes (0: loaded in this one)."""
-    return iter(
-        DataLoader(
-            _Steps(split, sampling),
-            batch_size=None,
-            sampler=_From(start, stop),
-            num_workers=workers,
-            pin_memory=pin_memory,
-            worker_init_fn=_quiet if workers else None,
-            generator=torch.Generator(),
-        )
+    """The micro-batches of steps `start` … `stop` - 1, prefetched by `workers` processes (0: loaded in this one).
+
+    Raises UserError where a data set ended the program that drew from it.
+    """
+    loaded = DataLoader(
+        _Steps(split, sampling),
+        batch_size=None,
+        sampler=_From(start, stop),
+        num_workers=workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_quiet if workers else None,
+        generator=torch.Generator(),
     )
+    for micro_batches in loaded:
+        if isinstance(micro_batches, UserError):
+            raise micro_batches
+        yield micro_batches
 
 
 def _quiet(worker: int) -> None:
