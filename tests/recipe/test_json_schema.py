@@ -13,13 +13,14 @@ from jsonschema import Draft202012Validator
 
 from tests.conftest import REPOSITORY
 from translate_core.commands.plugins import main
+from translate_core.components.blocks import resolve_block
 from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS, RESERVED, Registration
 from translate_core.components.signature import Option, options_of_group
 from translate_core.errors import UserError
 from translate_core.recipe.file import read_recipe
 from translate_core.recipe.json_schema import recipe_schema
-from translate_core.recipe.resolver import resolve, resolve_block
+from translate_core.recipe.resolver import resolve
 from translate_core.recipe.training import Training
 from translate_core.runtime import yaml12
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from translate_core.components.blocks import Block
 from translate_core.components.registry import Registration
 from translate_core.conformance import (
     datasets,
@@ -21,7 +22,6 @@ from translate_core.conformance import (
 )
 from translate_core.conformance.kit import Kit
 from translate_core.conformance.promise import NotTried, Outcome, Promise, Status, Trial, try_all
-from translate_core.recipe.resolved import Block
 
 _Subject = Callable[[Kit, Block], Any]
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, same, size
 from translate_core.conformance.promise import Broken, NotTried, promise
 from translate_core.contracts.dataset import Dataset, Item, TrainSplit
 from translate_core.errors import UserError, explain
-from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import numpy_generator
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, finite, named, same
 from translate_core.conformance.promise import Broken, promise
 from translate_core.errors import explain
-from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import seeded
 
 

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from translate_core.components.blocks import Block, resolve_block
 from translate_core.components.registry import Registration, Registry
 from translate_core.conformance.promise import Broken, NotTried
-from translate_core.recipe.resolved import Block
-from translate_core.recipe.resolver import resolve_block
 from translate_core.runtime.randomness import seeded, torch_generator
 from translate_core.storage.checkpoints import check_plain
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import (
     Kit,
     ambient,
@@ -27,7 +28,6 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import GENERATORS, sides
 from translate_core.errors import UserError, explain
-from translate_core.recipe.resolved import Block
 from translate_core.training.shape_check import why_it_failed
 
 

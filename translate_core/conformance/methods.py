@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, image, named, same, size, tensors_in
 from translate_core.conformance.promise import Broken, promise
 from translate_core.conformance.stage import CHANNELS, Casting, Stage, cast
@@ -19,7 +20,6 @@ from translate_core.contracts.direction import Direction
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
 from translate_core.errors import UserError, explain
-from translate_core.recipe.resolved import Block
 from translate_core.training.shape_check import why_it_failed
 
 

@@ -6,11 +6,11 @@ import math
 
 from torch import Tensor
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, same
 from translate_core.conformance.promise import Broken, promise
 from translate_core.contracts.metric import Metric
 from translate_core.errors import explain
-from translate_core.recipe.resolved import Block
 
 _SIZES = ((3, 64, 64), (1, 37, 51), (3, 51, 37))
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from translate_core.components.blocks import Block
 from translate_core.components.registry import KINDS
 from translate_core.conformance.kit import (
     SIDE,
@@ -31,7 +32,6 @@ from translate_core.conformance.stage import CHANNELS, Casting, cast, channels_o
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import DISCRIMINATORS, GENERATORS, Role
 from translate_core.errors import explain
-from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import seeded
 from translate_core.training.channels_last import to_channels_last
 from translate_core.training.shape_check import why_it_failed

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, image, same
 from translate_core.conformance.promise import Broken, promise
 from translate_core.contracts.dataset import to_uint8
 from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
 from translate_core.errors import explain
-from translate_core.recipe.resolved import Block
 
 _LENGTH = 6
 

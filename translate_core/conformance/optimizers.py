@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, named, same, saved_and_loaded
 from translate_core.conformance.promise import Broken, promise
 from translate_core.errors import explain
-from translate_core.recipe.resolved import Block
 
 
 class OptimizerSubject:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, same, saved_and_loaded, size
 from translate_core.conformance.promise import Broken, promise
 from translate_core.contracts.pool import Pool
 from translate_core.errors import explain
-from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import torch_generator
 
 _QUERIES = 12

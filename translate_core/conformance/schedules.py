@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, saved_and_loaded
 from translate_core.conformance.promise import Broken, promise
 from translate_core.contracts.schedule import Schedule
 from translate_core.errors import UserError, explain
-from translate_core.recipe.resolved import Block
 
 _RUNS = ((1, 1), (10, 3), (700, 7), (40, 40))
 """(length, epoch) in steps: as short as can be, of a broken epoch, longer, of one epoch."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from translate_core.components.blocks import Block
 from translate_core.conformance.kit import SIDE, Kit, ambient, image
 from translate_core.conformance.promise import NotTried
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import DISCRIMINATORS, Role
-from translate_core.recipe.resolved import Block
 from translate_core.runtime.randomness import Draws
 from translate_core.training.size_constraint import SizeConstraint
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from translate_core.components.blocks import faults_of_options
 from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS, Registration, Registry
 from translate_core.contracts.hook import GROUP
 from translate_core.errors import FaultsError, UserError, did_you_mean
 from translate_core.recipe.overrides import apply_override, parse_override
-from translate_core.recipe.resolver import resolve_block
 
 
 def registered_by(target: str) -> tuple[Registry, list[Registration]]:
@@ -66,10 +66,7 @@ def settings_of(texts: Sequence[str], registry: Registry) -> Mapping[tuple[str, 
         name = max(names, key=len)
         apply_override(settings.setdefault((kind, name), {}), rest.removeprefix(f"{name}."), value)
     for (kind, name), options in settings.items():
-        try:
-            resolve_block(registry, kind, {"type": name, **options})
-        except FaultsError as error:
-            faults = [fault for fault in error.faults if not fault.message.startswith("is missing")]
-            if faults:
-                raise FaultsError(f"--set {kind}.{name}", faults) from None
+        faults = faults_of_options(registry, registry.get(kind, name), options)
+        if faults:
+            raise FaultsError(f"--set {kind}.{name}", faults)
     return settings

@@ -7,30 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from translate_core.components.blocks import Block
 from translate_core.components.plugins import LoadedPlugins
-from translate_core.components.registry import Registration
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role
 from translate_core.recipe.file import subject_of
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.training import Training
 from translate_core.recipe.weight import Ramp
-
-
-@dataclass(frozen=True)
-class Block:
-    """A validated block: a component and its options.
-
-    options: as the constructor takes them. record: as a recipe has them, `type` first, every default filled in.
-    """
-
-    registration: Registration
-    options: Mapping[str, Any]
-    record: Mapping[str, Any]
-
-    def __call__(self, **given: Any) -> Any:
-        """Builds the component."""
-        return self.registration.component(**given, **self.options)
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import PositiveInt
 
+from translate_core.components.blocks import Block, BlockReader
 from translate_core.components.plugins import LoadedPlugins, load_plugins
-from translate_core.components.registry import KINDS, RESERVED, Registry, kind_of_contract
-from translate_core.components.signature import Option, describe, options_of_group
+from translate_core.components.registry import KINDS, Registry
+from translate_core.components.signature import Option, options_of_group
 from translate_core.contracts.length import Length
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role, sides
-from translate_core.errors import Fault, FaultsError, RecipeError, did_you_mean, explain, in_order, nearest
+from translate_core.errors import Fault, RecipeError, did_you_mean, explain, in_order, nearest
 from translate_core.recipe.file import subject_of
-from translate_core.recipe.resolved import (
-    Block,
-    ResolvedLoss,
-    ResolvedMetric,
-    ResolvedNetwork,
-    ResolvedRecipe,
-)
+from translate_core.recipe.resolved import ResolvedLoss, ResolvedMetric, ResolvedNetwork, ResolvedRecipe
 from translate_core.recipe.training import Training
 from translate_core.recipe.weight import Ramp, Weight
 from translate_core.runtime.yaml12 import show
@@ -48,7 +43,7 @@ class _Resolver:
         self.record: dict[str, Any] = {}
         self.operation: set[str] = {"observers", "metrics"}
         self.registry = Registry()
-        self.plugin_failed = False
+        self.blocks = BlockReader(self.registry, self.faults)
 
     def fault(self, path: str, message: str) -> None:
         self.faults.append(Fault(path, message))
@@ -56,6 +51,8 @@ class _Resolver:
     def resolved(self) -> ResolvedRecipe:
         plugins = self._plugins()
         self.registry = plugins.registry
+        absent = "; a plugin that failed to load may register it" if self.faults else ""
+        self.blocks = BlockReader(self.registry, self.faults, absent=absent)
         method_block = self._top_block("method", "method")
         method = self._construct("method", method_block) if method_block is not None else None
         self._unknown_keys(method)
@@ -97,9 +94,7 @@ class _Resolver:
             listed = []
         if listed:
             self.record["plugins"] = listed
-        plugins = load_plugins(listed, self.path.parent if self.path is not None else Path(), self.faults)
-        self.plugin_failed = bool(self.faults)
-        return plugins
+        return load_plugins(listed, self.path.parent if self.path is not None else Path(), self.faults)
 
     def _unknown_keys(self, method: Method | None) -> None:
         if method is not None:
@@ -118,15 +113,12 @@ class _Resolver:
 
     def _top_block(self, key: str, kind: str) -> Block | None:
         if self.data.get(key) is None:
-            self.fault(key, f"is missing: the recipe names no {kind}. {self._choices(kind)}")
+            self.fault(key, f"is missing: the recipe names no {kind}. {self.blocks.choices(kind)}")
             return None
         block = self._block(kind, self.data[key], key)
         if block is not None:
             self.record[key] = block.record
         return block
-
-    def _choices(self, kind: str) -> str:
-        return f"There are: {', '.join(self.registry.names(kind)) or 'none'}"
 
     def _networks(self, method: Method) -> dict[str, ResolvedNetwork]:
         overrides = self._mapping_of_blocks("networks")
@@ -160,14 +152,15 @@ class _Resolver:
         if isinstance(value, Mapping):
             return value
         if value is not None:
-            self.fault(kind, self._no_block(kind, value))
+            self.fault(kind, self.blocks.not_a_block(kind, value))
         elif not any("type" in block for block in overrides.values()):
-            self.fault(kind, f"is missing: the recipe names no {kind}. {self._choices(kind)}")
+            self.fault(kind, f"is missing: the recipe names no {kind}. {self.blocks.choices(kind)}")
         return None
 
     def _network(
         self, role: Role, base: Mapping[str, Any] | None, override: Mapping[str, Any] | None
     ) -> ResolvedNetwork | None:
+        sources: dict[str, str] = {}
         if override is None:
             assert base is not None
             value, path = base, role.kind
@@ -175,20 +168,13 @@ class _Resolver:
             value, path = override, f"networks.{role.name}"
         else:
             value, path = {**base, **override}, f"networks.{role.name}"
-        before = len(self.faults)
-        block = self._block(role.kind, value, path)
-        init = self._init(value, path)
+            sources = {key: role.kind for key in base if key not in override}
+        block = self._block(role.kind, value, path, sources)
+        init = self._init(value, f"{sources.get('init', path)}.init")
         init_from = value.get("init_from")
         if init_from is not None and not isinstance(init_from, str):
-            self.fault(f"{path}.init_from", f"must be the path of a file of weights, not {show(init_from)}")
-        if override is not None and base is not None:
-            inherited = [f"{path}.{key}" for key in base if key not in override]
-            self.faults[before:] = [
-                replace(fault, path=role.kind + fault.path.removeprefix(path))
-                if any(f"{fault.path}.".startswith(f"{key}.") for key in inherited)
-                else fault
-                for fault in self.faults[before:]
-            ]
+            at = f"{sources.get('init_from', path)}.init_from"
+            self.fault(at, f"must be the path of a file of weights, not {show(init_from)}")
         if block is None:
             return None
         record = dict(block.record)
@@ -212,16 +198,16 @@ class _Resolver:
 
     def _init(self, value: Mapping[str, Any], path: str) -> Block | None:
         if "init" in value:
-            return self._block("init", value["init"], f"{path}.init")
+            return self._block("init", value["init"], path)
         default = self.registry.default("init")
-        return self._block("init", {"type": default.name}, f"{path}.init") if default is not None else None
+        return self._block("init", {"type": default.name}, path) if default is not None else None
 
     def _losses(self) -> dict[str, ResolvedLoss]:
         resolved_all = {}
         record = {}
         before = len(self.faults)
         if not self.data.get("losses"):
-            self.fault("losses", f"is missing or empty: a run needs at least one loss. {self._choices('loss')}")
+            self.fault("losses", f"is missing or empty: a run needs at least one loss. {self.blocks.choices('loss')}")
         for name, value in self._mapping_of_blocks("losses").items():
             path = f"losses.{name}"
             if "/" in name or "." in name:
@@ -249,10 +235,10 @@ class _Resolver:
     def _weight(self, value: Any, path: str) -> float | Ramp | None:
         """A number, or {from, to, steps}; None where it is neither."""
         if not isinstance(value, Mapping):
-            weight: float | None = self._validated(WEIGHT, value, path)
+            weight: float | None = self.blocks.value(WEIGHT, value, path)
             return weight
         before = len(self.faults)
-        built, _ = self._options(RAMP, value, path, "a changing weight")
+        built, _ = self.blocks.options(RAMP, value, path, "a changing weight")
         if len(self.faults) > before:
             return None
         return Ramp(built["from"], built["to"], built["steps"]) if built["from"] or built["to"] else 0.0
@@ -262,7 +248,7 @@ class _Resolver:
         if value is None:
             default = self.registry.default(key)
             if required or default is None:
-                self.fault(key, f"is missing: the recipe names no {key}. {self._choices(key)}")
+                self.fault(key, f"is missing: the recipe names no {key}. {self.blocks.choices(key)}")
                 return {}
             value = {"type": default.name}
         if isinstance(value, Mapping) and "type" not in value and any(name in names for name in value):
@@ -300,7 +286,7 @@ class _Resolver:
         for name, (value, default) in self._with_defaults("metrics", "metric").items():
             path = f"metrics.{name}"
             block = self._block("metric", value, path)
-            pairs = self._validated(PAIRS, value.get("pairs"), f"{path}.pairs")
+            pairs = self.blocks.value(PAIRS, value.get("pairs"), f"{path}.pairs")
             if block is not None:
                 resolved_all[name] = ResolvedMetric(block, pairs, default)
                 record[name] = {**block.record, **({"pairs": pairs} if pairs else {})}
@@ -328,7 +314,7 @@ class _Resolver:
             self.fault("training", "is missing: at least `training: {length: 200 epochs}` must say how long to train")
             return None
         before = len(self.faults)
-        result = self._group(Training, value, "training")
+        result = self.blocks.group(Training, value, "training")
         if result is None or len(self.faults) > before:
             return None
         training, record = result
@@ -371,32 +357,8 @@ class _Resolver:
             self.fault(path, explain(error))
             return None
 
-    def _block(self, kind: str, value: object, path: str) -> Block | None:
-        if not isinstance(value, Mapping):
-            self.fault(path, self._no_block(kind, value))
-            return None
-        name = value.get("type")
-        if name is None:
-            self.fault(path, f"has no `type`: which {kind}? {self._choices(kind)}{self._sibling(path)}")
-            return None
-        if not isinstance(name, str):
-            self.fault(f"{path}.type", f"must be the name of a {kind}, not {show(name)}. {self._choices(kind)}")
-            return None
-        registration = self.registry.find(kind, name)
-        if registration is None:
-            perhaps = "; a plugin that failed to load may register it" if self.plugin_failed else ""
-            self.fault(f"{path}.type", self.registry.unknown(kind, name) + perhaps)
-            return None
-        engine_keys = RESERVED[kind]
-        rest = {key: item for key, item in value.items() if key not in engine_keys}
-        before = len(self.faults)
-        options, record = self._options(registration.options, rest, path, name, engine_keys[1:])
-        return Block(registration, options, {"type": name, **record}) if len(self.faults) == before else None
-
-    def _no_block(self, kind: str, value: object) -> str:
-        if isinstance(value, str) and self.registry.find(kind, value) is not None:
-            return f"must be a block: write {{type: {value}}}"
-        return f"must be a block with a `type`, not {show(value)}. {self._choices(kind)}"
+    def _block(self, kind: str, value: object, path: str, sources: Mapping[str, str] | None = None) -> Block | None:
+        return self.blocks.block(kind, value, path, sources=sources, hint=self._sibling(path))
 
     def _sibling(self, path: str) -> str:
         """A block without a type is often one that a misspelt `--set` has made beside the one that was meant."""
@@ -404,86 +366,6 @@ class _Resolver:
         siblings = [other for other in self._names_in(key) if other != name]
         meant = nearest(name, siblings) if name and "." not in name else None
         return f". Or did you mean {key}.{meant}?" if meant else ""
-
-    def _options(
-        self, options: Mapping[str, Option], value: Mapping[str, Any], path: str, owner: str, also: Sequence[str] = ()
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Values for a constructor, and the record of them with every default."""
-        known = [*options, *also]
-        for key in value:
-            if key not in options:
-                takes = f"It takes: {', '.join(known)}" if known else "It takes none"
-                self.fault(f"{path}.{key}", f"{owner} has no option '{key}'{did_you_mean(key, known)} {takes}")
-        built: dict[str, Any] = {}
-        record: dict[str, Any] = {}
-        for key, option in options.items():
-            if key in value:
-                self._given_option(option, value[key], f"{path}.{key}", built, record)
-            elif option.required:
-                self.fault(f"{path}.{key}", f"is missing: {owner} needs it ({describe(option.annotation)})")
-            else:
-                built[key], recorded = self._default(option, f"{path}.{key}")
-                record.update(recorded)
-        return built, record
-
-    def _given_option(
-        self, option: Option, value: Any, path: str, built: dict[str, Any], record: dict[str, Any]
-    ) -> None:
-        if value is None and option.optional:
-            built[option.name] = record[option.name] = None
-        elif option.nested is not None:
-            block = self._block(kind_of_contract(option.nested), value, path)
-            if block is not None:
-                built[option.name], record[option.name] = block, block.record
-        elif option.group is not None:
-            group = self._group(option.group, value, path)
-            if group is not None:
-                built[option.name], record[option.name] = group
-        else:
-            try:
-                built[option.name] = option.validate(value)
-            except ValueError as error:
-                self.fault(path, str(error))
-            else:
-                record[option.name] = option.dump(built[option.name])
-
-    def _group(self, group: type, value: Any, path: str) -> tuple[Any, dict[str, Any]] | None:
-        if not isinstance(value, Mapping):
-            self.fault(path, f"must be a block, not {show(value)}. It takes: {', '.join(options_of_group(group))}")
-            return None
-        before = len(self.faults)
-        built, record = self._options(options_of_group(group), value, path, path.rpartition(".")[2])
-        if len(self.faults) > before:
-            return None
-        try:
-            return group(**built), record
-        except ValueError as error:
-            self.fault(path, str(error))
-            return None
-
-    def _default(self, option: Option, path: str) -> tuple[Any, dict[str, Any]]:
-        """A default as the constructor takes it, and its entry in the record: none where it has no name there."""
-        default = option.default
-        if default is None:
-            return None, {option.name: None}
-        if option.nested is not None:
-            registration = self.registry.find_component(kind_of_contract(option.nested), default)
-            block = self._block(registration.kind, {"type": registration.name}, path) if registration else None
-            return (block, {option.name: block.record}) if block else (default, {})
-        if option.group is not None:
-            record: dict[str, Any] = {}
-            for item in options_of_group(option.group).values():
-                held = replace(item, default=getattr(default, item.name))
-                record.update(self._default(held, f"{path}.{item.name}")[1])
-            return default, {option.name: record}
-        return default, {option.name: option.dump(default)}
-
-    def _validated(self, option: Option, value: Any, path: str) -> Any:
-        try:
-            return option.validate(value)
-        except ValueError as error:
-            self.fault(path, str(error))
-            return None
 
 
 def _written(weight: float | Ramp) -> Any:
@@ -503,13 +385,3 @@ RAMP = {
     "steps": Option("steps", PositiveInt, None, True, None, None),
 }
 PAIRS = Option("pairs", dict[str, str] | None, None, False, None, None)
-
-
-def resolve_block(registry: Registry, kind: str, value: Mapping[str, Any]) -> Block:
-    """One component's block by itself, outside any recipe. Raises FaultsError with every fault."""
-    resolver = _Resolver(None, {})
-    resolver.registry = registry
-    block = resolver._block(kind, value, kind)
-    if block is None:
-        raise FaultsError(f"{kind} {show(value)}", resolver.faults)
-    return block

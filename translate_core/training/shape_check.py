@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from translate_core.components.blocks import Block
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.method import Method
@@ -24,7 +25,7 @@ from translate_core.contracts.role import Role
 from translate_core.contracts.tensor import MissingTensorError
 from translate_core.errors import Fault, UserError, explain, raised_at
 from translate_core.recipe.overrides import flatten
-from translate_core.recipe.resolved import Block, ResolvedNetwork, ResolvedRecipe
+from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
 from translate_core.training.phase import WeightedLoss
 
