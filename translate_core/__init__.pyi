@@ -1,5 +1,6 @@
 """The public names of the engine, and where each is defined."""
 
+from .components.create import create, list_components
 from .contracts.dataset import Dataset, Item, TestSplit, TrainSplit, to_uint8
 from .contracts.direction import Choice, Direction
 from .contracts.factory import Factory
@@ -62,6 +63,7 @@ __all__ = [
     "UserError",
     "atomic_write",
     "convert_image",
+    "create",
     "did_you_mean",
     "discriminator",
     "find_images",
@@ -69,6 +71,7 @@ __all__ = [
     "head",
     "hookimpl",
     "is_image",
+    "list_components",
     "load_recipe",
     "numpy_generator",
     "open_image",

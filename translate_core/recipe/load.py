@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from translate_core.components.plain import plain, plain_mapping
 from translate_core.errors import Fault, RecipeError, UserError
 from translate_core.recipe.file import is_ablation, read_recipe, subject_of
 from translate_core.recipe.overrides import Override, Overrides, is_dotted_key, parse_overrides
-from translate_core.recipe.plain import plain, plain_mapping
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.recipe.shipped import find_recipe
