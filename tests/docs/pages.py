@@ -26,12 +26,14 @@ from translate_core import load_recipe
 from translate_core.ablation.file import parse_ablation
 from translate_core.commands import apply, run
 from translate_core.commands import plugins as plugin_command
+from translate_core.commands import recipes as recipes_command
 from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS
 from translate_core.contracts import hook as hookspecs
 from translate_core.recipe.file import is_ablation, read_recipe
 from translate_core.recipe.overrides import parse_overrides
 from translate_core.recipe.resolver import resolve
+from translate_core.recipe.shipped import find_recipe
 
 PAGES = tuple(sorted([*(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").glob("*/README.md")]))
 """Every page whose blocks are run. The README has its own tests."""
@@ -204,6 +206,7 @@ class Session:
                 "translate-run": self._translate_run,
                 "translate-apply": self._translate_apply,
                 "translate-plugins": self._translate_plugins,
+                "translate-recipes": self._translate_recipes,
                 "tensorboard": _tensorboard,
                 "torchrun": self._torchrun,
                 "make": _make,
@@ -220,8 +223,7 @@ class Session:
 
     def _translate_run(self, arguments: Sequence[str]) -> None:
         options = run.parser().parse_args(arguments)
-        path = self.folder / options.recipe
-        assert path.is_file(), f"there is no recipe {options.recipe}"
+        path = self.folder / find_recipe(options.recipe)
         if path in self._own and not is_ablation(read_recipe(path)):
             assert run.main([*arguments, "--device", "cpu"]) == 0
         else:
@@ -249,6 +251,9 @@ class Session:
     def _translate_plugins(self, arguments: Sequence[str]) -> None:
         plugin_command.parser().parse_args(arguments)
         assert plugin_command.main(list(arguments)) == 0
+
+    def _translate_recipes(self, arguments: Sequence[str]) -> None:
+        assert recipes_command.main(list(arguments)) == 0
 
     def _torchrun(self, words: Sequence[str]) -> None:
         at = list(words).index("-m")

@@ -15,6 +15,7 @@ from tests.reduced import RECIPES
 from translate_core import UserError, load_recipe
 from translate_core.commands import apply, run
 from translate_core.commands import plugins as plugin_command
+from translate_core.commands import recipes as recipes_command
 
 DOCS = REPOSITORY / "docs"
 NAMES = [page.relative_to(REPOSITORY).as_posix() for page in PAGES]
@@ -22,9 +23,10 @@ PARSERS = {
     "translate-run": run.parser,
     "translate-apply": apply.parser,
     "translate-plugins": plugin_command.parser,
+    "translate-recipes": recipes_command.parser,
 }
 
-BLOCKS = {"bash": 26, "python": 14, "yaml": 20, "json": 1}
+BLOCKS = {"bash": 28, "python": 14, "yaml": 21, "json": 1}
 """Least number of blocks that are run, by language. Raise it when you add blocks, so that lost blocks are noticed."""
 
 
@@ -97,8 +99,9 @@ WRONG = {
     "unknown command": ("```bash\ncurl somewhere\n```", "unknown command curl"),
     "unknown recipe": (
         "```bash\ntranslate-run recipes/quickstrat.yaml\n```",
-        "there is no recipe recipes/quickstrat.yaml",
+        "there is no file recipes/quickstrat.yaml",
     ),
+    "unknown name of a recipe": ("```bash\ntranslate-run quickstrat\n```", "did you mean 'quickstart'?"),
     "unknown argument": ("```bash\ntranslate-run recipes/quickstart.yaml --sett a=1\n```", "ended with 2"),
     "value of --set": (
         "```bash\ntranslate-run recipes/quickstart.yaml \\\n    --set generator.width=x\n```",
@@ -150,10 +153,10 @@ def test_the_index_links_every_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_command_in_the_text_parses(page: Path) -> None:
-    """Includes commands with placeholders in capitals; a bare `translate-plugins check` is only a name."""
+    """Includes commands with placeholders in capitals. A command without arguments is only a name."""
     for code in re.findall(r"`([^`\n]+)`", prose_of(page)):
         words = shlex.split(code) if code.startswith(tuple(PARSERS)) else []
-        if len(words) > (2 if words[:1] == ["translate-plugins"] else 1):
+        if len(words) > (2 if words[:1] in (["translate-plugins"], ["translate-recipes"]) else 1):
             PARSERS[words[0]]().parse_args(words[1:])
 
 
