@@ -72,7 +72,7 @@ def test_state_dict_has_the_published_layout(name: str) -> None:
     assert {key: list(value.shape) for key, value in network.state_dict().items()} == expected
 
 
-def test_parameter_count_is_that_in_print() -> None:
+def test_parameter_count_is_the_published_one() -> None:
     with torch.device("meta"):
         assert sum(parameter.numel() for parameter in PatchGAN(3).parameters()) == 2_764_737
 
@@ -81,13 +81,13 @@ def test_parameter_count_is_that_in_print() -> None:
 @pytest.mark.parametrize("run", ["cyclegan_resnet6_lsgan", "cyclegan_unet128_bce"])
 def test_outputs_are_those_of_the_reference(run: str) -> None:
     with np.load(GOLDEN / f"{run}.npz") as golden:
-        prefix = "init/D_A/"  # the reference's name for the judge of B
+        prefix = "init/D_A/"  # the reference's name for the discriminator of B
         weights = {k[len(prefix) :]: torch.from_numpy(golden[k]) for k in golden.files if k.startswith(prefix)}
-        fake_B, judged = torch.from_numpy(golden["first/fake_B"]), torch.from_numpy(golden["first/D_A(fake_B)"])
+        fake_B, scores = torch.from_numpy(golden["first/fake_B"]), torch.from_numpy(golden["first/D_A(fake_B)"])
     network = PatchGAN(3, width=4).double()
     network.load_state_dict(weights)
     with torch.no_grad():
-        torch.testing.assert_close(network(fake_B), judged, rtol=0, atol=1e-12)
+        torch.testing.assert_close(network(fake_B), scores, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -103,7 +103,7 @@ def test_every_option_builds_and_reaches_every_parameter(name: str) -> None:
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
-        # A bias before an instance norm truly has the gradient 0, so only weights can be asked for more.
+        # The exact gradient of a bias before an instance norm is 0, so only weights must have a non-zero gradient.
         if parameter.ndim > 1:
             assert parameter.grad.abs().sum() > 0, key
 
@@ -115,15 +115,15 @@ def test_every_option_builds_and_reaches_every_parameter(name: str) -> None:
         *((layers, True, field) for layers, field in enumerate((18, 40, 84, 172, 348), start=1)),
     ],
 )
-def test_patch_is_as_wide_as_in_print(layers: int, antialias: bool, field: int) -> None:
+def test_patch_has_the_documented_width(layers: int, antialias: bool, field: int) -> None:
     network = PatchGAN(1, layers=layers, width=1, norm="none", antialias=antialias).double()
     for parameter in network.parameters():
-        nn.init.constant_(parameter, 0.1)  # of one sign, so that nothing cancels
+        nn.init.constant_(parameter, 0.1)  # all positive, so that no gradients cancel
     side = 2 ** (layers + 2) * 6
     image = torch.rand(1, 1, side, side, dtype=torch.float64, requires_grad=True)
-    judged = network(image)
-    centre = judged.shape[-1] // 2
-    judged[0, 0, centre, centre].backward()
+    scores = network(image)
+    centre = scores.shape[-1] // 2
+    scores[0, 0, centre, centre].backward()
     assert image.grad is not None
     seen = image.grad[0, 0].nonzero()
     low, high = seen.min(dim=0).values, seen.max(dim=0).values
@@ -167,7 +167,7 @@ def test_sigmoid_is_that_of_the_logits() -> None:
     torch.testing.assert_close(sigmoid(images), logits(images).sigmoid())
 
 
-def test_every_convolution_pads_as_asked() -> None:
+def test_every_convolution_has_the_given_padding() -> None:
     modes = {"zero": "zeros", "reflect": "reflect", "replicate": "replicate"}
     outputs = {}
     networks = {
@@ -182,7 +182,7 @@ def test_every_convolution_pads_as_asked() -> None:
     assert not torch.allclose(outputs["reflect"], outputs["replicate"])
 
 
-def test_pixelgan_judges_pixels_by_themselves() -> None:
+def test_pixelgan_scores_pixels_separately() -> None:
     network = PixelGAN(3, width=4, norm="none")
     images = torch.rand(1, 3, 5, 7, requires_grad=True)
     network(images)[0, 0, 2, 3].backward()
@@ -208,7 +208,7 @@ def test_spectral_norm_makes_the_largest_singular_value_one(name: str, init: Cal
         torch.manual_seed(1)
         init(twin)
     images = torch.rand(1, 3, 48, 48, dtype=torch.float64)
-    for _ in range(200):  # as many power iterations
+    for _ in range(200):  # power iterations
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 _ = module.weight
@@ -230,7 +230,7 @@ def test_spectral_norm_makes_the_largest_singular_value_one(name: str, init: Cal
 
 
 def layers_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Its modules without those that parametrise a weight."""
+    """The modules of the network, without those that parametrise a weight."""
     return [(key, module) for key, module in network.named_modules() if "parametrizations" not in key]
 
 

@@ -58,7 +58,7 @@ PAIRS = {"rec_A": "real_A", "rec_B": "real_B"}
 
 
 def loss(type_: str, **options: Any) -> dict[str, Any]:
-    """CycleGAN with that loss beside its own."""
+    """CycleGAN with that loss in addition to its own."""
     return {"losses": {**BASE["losses"], "tried": {"type": type_, **options}}}
 
 
@@ -75,7 +75,7 @@ def folders(type_: str) -> Callable[[Path], dict[str, Any]]:
 
 
 def perceptual(root: Path) -> dict[str, Any]:
-    """VGG with weights drawn at random, for its own cannot be fetched everywhere."""
+    """VGG with random weights, since the trained ones cannot be downloaded everywhere."""
     shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}  # up to relu2_2, the default
     rng = torch.Generator().manual_seed(0)
     state = {}
@@ -151,16 +151,16 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("observer", "samples"): {},
     ("observer", "metrics_log"): {},
 }
-"""How each is put to use: what it changes about the base recipe. A new component needs a line of its own."""
+"""How each component is used: its changes of the base recipe. A new component needs a line here."""
 
 
-def test_the_enumeration_is_whole() -> None:
+def test_the_enumeration_is_complete() -> None:
     assert set(COMPONENTS) == set(HOW), set(COMPONENTS) ^ set(HOW)
     assert len(COMPONENTS) == 58
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: value)
-def test_trains_two_steps_and_goes_on(kind: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trains_two_steps_and_resumes(kind: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = HOW[kind, name]
     recipe = {**copy.deepcopy(BASE), **(blocks(tmp_path) if callable(blocks) else blocks)}
     path = tmp_path / "tried.yaml"
@@ -169,7 +169,7 @@ def test_trains_two_steps_and_goes_on(kind: str, name: str, tmp_path: Path, caps
     assert main(command) == 0, capsys.readouterr().err
     record = (tmp_path / "run" / "recipe.yaml").read_text()
     assert f"type: {name}" in record or kind == "observer"
-    # A third step starts from what the checkpoint gives back.
+    # A third step starts from the checkpoint.
     assert main([*command, "--set", "training.length=3 steps"]) == 0, capsys.readouterr().err
     assert "going on with" in capsys.readouterr().err
     states = torch.load(tmp_path / "run" / "checkpoints" / "step-3.pt", weights_only=True)["parts"]

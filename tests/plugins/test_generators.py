@@ -103,15 +103,15 @@ def test_state_dict_has_the_published_layout(name: str) -> None:
     assert {key: list(value.shape) for key, value in network.state_dict().items()} == expected
 
 
-def test_parameter_counts_are_those_in_print() -> None:
+def test_parameter_counts_are_the_published_ones() -> None:
     with torch.device("meta"):
         assert parameters(ResNet(3, 3)) == 11_378_179
         assert parameters(UNet(3, 3, norm="batch")) == 54_413_955
-        # What instance norm has in biases is less than what batch norm has in weights and biases.
+        # The biases with instance norm are fewer than the weights and biases of batch norm.
         assert parameters(UNet(3, 3)) == 54_409_603
-        # The well-known port of Johnson's net has 1,679,235, for its instance norms have weights: two for each map.
+        # The well-known port of Johnson's network has 1,679,235: its instance norms have two weights for each map.
         assert parameters(Johnson(3, 3)) == 1_679_235 - 2 * (32 + 64 + 128 + 10 * 128 + 64 + 32)
-        # The light U-GAT-IT generator has two blocks more, and the attention.
+        # The light U-GAT-IT generator has two more blocks, and the attention.
         attention = 2 * 256 + 256 * 512 + 256
         blocks = 2 * 9 * 256**2 + (2 * 9 * 256**2 + 2 * 256)
         assert parameters(ResNetAdaLIN(3, 3)) == 10_589_888 - attention - blocks
@@ -157,7 +157,7 @@ def test_every_option_builds_and_reaches_every_parameter(name: str) -> None:
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
-        # A bias before an instance norm truly has the gradient 0, so only weights can be asked for more.
+        # The exact gradient of a bias before an instance norm is 0, so only weights must have a non-zero gradient.
         if parameter.ndim > 1:
             assert parameter.grad.abs().sum() > 0, key
 
@@ -201,7 +201,7 @@ def test_runs_on_the_meta_device(build: Callable[[], nn.Module]) -> None:
 
 
 @pytest.mark.parametrize("downs", [4, 5, 6, 7, 8])
-def test_unet_drops_in_the_inner_levels_but_the_innermost(downs: int) -> None:
+def test_unet_has_dropout_in_the_inner_levels_except_the_innermost(downs: int) -> None:
     network = UNet(3, 3, downs=downs, width=1, dropout=0.25)
     dropping = [key for key, module in network.named_modules() if isinstance(module, nn.Dropout)]
     assert all(module.p == 0.25 for module in network.modules() if isinstance(module, nn.Dropout))
@@ -211,7 +211,7 @@ def test_unet_drops_in_the_inner_levels_but_the_innermost(downs: int) -> None:
     assert len(levels) == max(downs - 5, 0)
 
 
-def test_resnet_drops_between_the_convolutions_of_every_block() -> None:
+def test_resnet_has_dropout_between_the_convolutions_of_every_block() -> None:
     network = ResNet(3, 3, blocks=2, width=2, dropout=0.25)
     dropping = [key for key, module in network.named_modules() if isinstance(module, nn.Dropout)]
     assert dropping == ["model.10.conv_block.4", "model.11.conv_block.4"]
@@ -225,7 +225,7 @@ def test_dropout_acts_in_training_only() -> None:
         assert torch.equal(network(images), network(images))
 
 
-def test_testing_like_training_drops_and_takes_the_statistics_of_the_image() -> None:
+def test_test_like_training_keeps_dropout_and_uses_the_statistics_of_the_image() -> None:
     torch.manual_seed(0)
     network = UNet(3, 3, downs=6, width=4, norm="batch", dropout=0.5, test_like_training=True)
     usual = UNet(3, 3, downs=6, width=4, norm="batch", dropout=0.5)
@@ -244,13 +244,13 @@ def test_testing_like_training_drops_and_takes_the_statistics_of_the_image() -> 
         assert torch.equal(network(images), tested), "the seed decides what is dropped"
         torch.manual_seed(5)
         assert torch.equal(network.train()(images), tested)
-        # What pix2pix does: the usual network, left in training mode.
+        # pix2pix leaves the usual network in training mode.
         torch.manual_seed(5)
         assert torch.equal(usual.train()(images), tested)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_testing_like_training_without_dropout_is_decided_by_the_image() -> None:
+def test_test_like_training_without_dropout_depends_on_the_image_alone() -> None:
     torch.manual_seed(0)
     network = UNet(3, 3, downs=3, width=4, norm="batch", test_like_training=True)
     images = torch.rand(2, 3, 16, 16)
@@ -260,7 +260,7 @@ def test_testing_like_training_without_dropout_is_decided_by_the_image() -> None
     assert not torch.allclose(network(images[:1]), expected[:1], atol=1e-3), "statistics are those of the batch"
 
 
-def test_padding_decides_what_lies_outside() -> None:
+def test_padding_determines_the_border() -> None:
     flat = torch.full((1, 1, 16, 16), 0.5)
     networks = {
         padding: ResNet(1, 1, blocks=1, width=4, norm="none", padding=padding)
@@ -270,7 +270,7 @@ def test_padding_decides_what_lies_outside() -> None:
     for padding, network in networks.items():
         network.load_state_dict(networks["reflect"].state_dict())
         first[padding] = network.model[:2](flat)
-    # Around a flat image, what is reflected or repeated is as flat; a border of zeros is not.
+    # Reflecting or repeating a flat image keeps it flat; a border of zeros does not.
     assert first["reflect"].std(dim=(2, 3)).max() < 1e-6
     torch.testing.assert_close(first["replicate"], first["reflect"])
     assert first["zero"].std(dim=(2, 3)).min() > 1e-3
@@ -294,9 +294,9 @@ def test_resize_conv_repeats_pixels() -> None:
     assert torch.equal(double(maps), maps.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
 
 
-def test_resize_conv_draws_no_checkerboard() -> None:
+def test_resize_conv_makes_no_checkerboard() -> None:
     def ripple(upsample: Any) -> float:
-        """How much neighbours differ where the input is flat."""
+        """The difference between neighbours of the output for a flat input."""
         torch.manual_seed(0)
         network = ResNet(1, 1, blocks=1, width=8, norm="none", padding="replicate", upsample=upsample)
         start = next(i for i, layer in enumerate(network.model) if isinstance(layer, nn.ConvTranspose2d | nn.Upsample))
@@ -319,7 +319,7 @@ def instance_norm(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("upsample", UPSAMPLES)
-def test_johnson_computes_what_the_paper_has(upsample: Any) -> None:
+def test_johnson_computes_the_network_of_the_paper(upsample: Any) -> None:
     torch.manual_seed(0)
     network = Johnson(3, 2, width=4, upsample=upsample).double()
     values = iter(network.state_dict().values())
@@ -345,7 +345,7 @@ def test_johnson_computes_what_the_paper_has(upsample: Any) -> None:
 
 
 def test_resnet_adalin_is_u_gat_it_without_attention() -> None:
-    """Light U-GAT-IT of three blocks a half, its attention made to let the features pass."""
+    """Against a light U-GAT-IT generator with three blocks in each half, whose attention returns the features."""
     torch.manual_seed(0)
     network, ugatit = (
         ResNetAdaLIN(3, 3, width=4).double(),

@@ -40,7 +40,7 @@ def test_vectors_are_those_of_the_paper(last: bool) -> None:
                 torch.testing.assert_close(found[tap][image, number], expected, rtol=0, atol=1e-10)
 
 
-def test_gradients_reach_every_parameter_and_only_the_places() -> None:
+def test_gradients_reach_every_parameter_and_the_given_places_only() -> None:
     torch.manual_seed(0)
     head = MLP((3,), width=4)
     maps = torch.randn(2, 3, 4, 4, requires_grad=True)
@@ -78,7 +78,7 @@ def test_runs_on_the_meta_device_and_survives_copying() -> None:
     assert copy.deepcopy(head).state_dict().keys() == head.state_dict().keys()
 
 
-def test_features_and_places_must_be_those_of_the_taps() -> None:
+def test_features_and_places_must_match_the_taps() -> None:
     head = MLP((3, 8), width=4)
     with pytest.raises(UserError, match="built for 2 taps, and was given features at 1 and places for 1"):
         head([torch.randn(1, 3, 2, 2)], [torch.arange(4)])

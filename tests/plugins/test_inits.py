@@ -107,7 +107,7 @@ def test_draws_come_from_the_global_generator(init: Callable[[nn.Module], None])
     assert all(value.requires_grad and value.is_leaf for value in first.parameters())
 
 
-def test_none_touches_nothing() -> None:
+def test_none_changes_nothing() -> None:
     layers = network()
     before = {key: value.clone() for key, value in layers.state_dict().items()}
     state = torch.get_rng_state()

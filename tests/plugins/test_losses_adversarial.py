@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from tests.plugins.games import Game, Scales, double, networks, play, prepared
+from tests.plugins.toy_method import Scales, ToyMethod, double, loss_parts, networks, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, discriminator, generator
 from translate_core.commands.run import main
 from translate_core.contracts.role import Role
@@ -60,13 +60,13 @@ def test_values_are_those_of_the_equations(kind: type[AdversarialLoss], several:
     loss = unconstrained(kind, discriminator_weight=0.7, **({"reduction": several} if several else {}))
     given = images()
     with torch.no_grad():
-        judged = [modules["D"](given["real_B"]), modules["D"](modules["G"](given["real_A"]))]
-    reals, fakes = (list(item) if several else [item] for item in judged)
+        scores = [modules["D"](given["real_B"]), modules["D"](modules["G"](given["real_A"]))]
+    reals, fakes = (list(item) if several else [item] for item in scores)
     over = (lambda values: sum(values) / len(values)) if several != "sum" else sum
     expected = over([mean(REAL[kind], m) for m in reals]) + over([mean(FAKE[kind], m) for m in fakes])
-    assert play(loss, DISCRIMINATORS, given, modules)["D"].item() == pytest.approx(0.7 * expected, abs=1e-12)
+    assert loss_parts(loss, DISCRIMINATORS, given, modules)["D"].item() == pytest.approx(0.7 * expected, abs=1e-12)
     expected = over([mean(GENERATOR[kind], m) for m in fakes])
-    assert play(loss, GENERATORS, given, modules)["fake_B"].item() == pytest.approx(expected, abs=1e-12)
+    assert loss_parts(loss, GENERATORS, given, modules)["fake_B"].item() == pytest.approx(expected, abs=1e-12)
 
 
 def gradient_of(value: Tensor, module: nn.Module) -> list[Tensor]:
@@ -77,10 +77,10 @@ def gradient_of(value: Tensor, module: nn.Module) -> list[Tensor]:
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_gradients_are_those_of_the_equations(kind: type[AdversarialLoss]) -> None:
-    """Of each half in the weights of its own side; the expression is written out with plain torch."""
+    """The gradient of each side's loss in the weights of that side, against the expression in plain torch."""
     modules, given = networks(), images()
-    generator_, judge = modules["G"], modules["D"]
-    real, fake = judge(given["real_B"]), judge(generator_(given["real_A"]).detach())
+    generator_, critic = modules["G"], modules["D"]
+    real, fake = critic(given["real_B"]), critic(generator_(given["real_A"]).detach())
     bce = nn.functional.softplus
     half: Tensor = {
         LSGAN: lambda: ((real - 1) ** 2).mean() + (fake**2).mean(),
@@ -90,12 +90,12 @@ def test_gradients_are_those_of_the_equations(kind: type[AdversarialLoss]) -> No
         ),
         WGANGP: lambda: fake.mean() - real.mean(),
     }[kind]()
-    expected = gradient_of(half * (1 if kind in (Hinge, WGANGP) else 0.5), judge)
-    ours = gradient_of(play(unconstrained(kind), DISCRIMINATORS, given, modules)["D"], judge)
+    expected = gradient_of(half * (1 if kind in (Hinge, WGANGP) else 0.5), critic)
+    ours = gradient_of(loss_parts(unconstrained(kind), DISCRIMINATORS, given, modules)["D"], critic)
     for mine, plain in zip(ours, expected, strict=True):
         torch.testing.assert_close(mine, plain, rtol=0, atol=1e-13)
 
-    fake = judge(generator_(given["real_A"]))
+    fake = critic(generator_(given["real_A"]))
     other: Tensor = {
         LSGAN: lambda: ((fake - 1) ** 2).mean(),
         BCE: lambda: bce(-fake).mean(),
@@ -103,30 +103,30 @@ def test_gradients_are_those_of_the_equations(kind: type[AdversarialLoss]) -> No
         WGANGP: lambda: -fake.mean(),
     }[kind]()
     expected = gradient_of(other, generator_)
-    ours = gradient_of(play(unconstrained(kind), GENERATORS, given, modules)["fake_B"], generator_)
+    ours = gradient_of(loss_parts(unconstrained(kind), GENERATORS, given, modules)["fake_B"], generator_)
     for mine, plain in zip(ours, expected, strict=True):
         torch.testing.assert_close(mine, plain, rtol=0, atol=1e-13)
 
 
-class TwoJudges(Game):
+class TwoDiscriminators(ToyMethod):
     """As in U-GAT-IT: two discriminators on the same images."""
 
-    roles = (*Game.roles, discriminator("E", "B"))
+    roles = (*ToyMethod.roles, discriminator("E", "B"))
     adversarial_pairs = {"D": ("real_B", "fake_B"), "E": ("real_B", "fake_B")}
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_of_several_discriminators_on_one_fake_none_is_lost(kind: type[AdversarialLoss]) -> None:
+def test_the_losses_of_all_discriminators_of_a_fake_are_added(kind: type[AdversarialLoss]) -> None:
     modules, given = networks(), images()
     modules["E"] = Scales(several=False).double()
     loss = kind()
-    loss.prepare(TwoJudges())
-    together = play(loss, GENERATORS, given, modules, method=TwoJudges())
-    alone = play(prepared(kind()), GENERATORS, given, modules)
-    other = play(prepared(kind()), GENERATORS, given, {**modules, "D": modules["E"]})
+    loss.prepare(TwoDiscriminators())
+    together = loss_parts(loss, GENERATORS, given, modules, method=TwoDiscriminators())
+    alone = loss_parts(prepared(kind()), GENERATORS, given, modules)
+    other = loss_parts(prepared(kind()), GENERATORS, given, {**modules, "D": modules["E"]})
     assert together.keys() == {"fake_B"}
     assert together["fake_B"].item() == pytest.approx(alone["fake_B"].item() + other["fake_B"].item(), abs=1e-12)
-    assert play(loss, DISCRIMINATORS, given, modules, method=TwoJudges()).keys() == {"D", "E"}
+    assert loss_parts(loss, DISCRIMINATORS, given, modules, method=TwoDiscriminators()).keys() == {"D", "E"}
 
 
 def test_the_papers_factors_are_the_defaults() -> None:
@@ -136,24 +136,24 @@ def test_the_papers_factors_are_the_defaults() -> None:
     assert R1().gamma == 10
 
 
-class NoJudges(Method):
+class NoDiscriminator(Method):
     roles: tuple[Role, ...] = (generator("G", "A", "B"),)
     order = (GENERATORS,)
 
 
 @pytest.mark.parametrize("loss", [LSGAN(), R1()])
-def test_without_a_discriminator_there_is_no_game(loss: AdversarialLoss) -> None:
-    with pytest.raises(UserError, match="method NoJudges has no"):
-        loss.prepare(NoJudges())
+def test_a_method_without_discriminator_is_refused(loss: AdversarialLoss) -> None:
+    with pytest.raises(UserError, match="needs a discriminator, and method NoDiscriminator has none"):
+        loss.prepare(NoDiscriminator())
 
 
-def per_image_norms(judge: nn.Module, points: Tensor, member: int | None) -> Tensor:
-    """‖∇D(x)‖ of one image after another; D(x) the mean of the scores of that image."""
+def per_image_norms(critic: nn.Module, points: Tensor, member: int | None) -> Tensor:
+    """‖∇D(x)‖ for each image in turn; D(x) is the mean of the scores of that image."""
     norms = []
     for point in points:
         x = point.unsqueeze(0).clone().requires_grad_()
-        judged = judge(x)
-        score = (judged if member is None else judged[member]).mean()
+        scores = critic(x)
+        score = (scores if member is None else scores[member]).mean()
         (gradient,) = torch.autograd.grad(score, x, create_graph=True)
         norms.append(sum(value**2 for value in gradient.flatten()) ** 0.5)
     return torch.stack(norms)
@@ -161,12 +161,12 @@ def per_image_norms(judge: nn.Module, points: Tensor, member: int | None) -> Ten
 
 @pytest.mark.parametrize("several", [None, "mean", "sum"])
 def test_the_gradient_penalty_is_that_of_the_paper(several: str | None) -> None:
-    """Value, and gradient in the weights of the critic, image by image, in float64."""
+    """Its value and its gradient in the weights of the critic, computed image by image in float64."""
     modules = networks(several is not None)
-    judge, given = modules["D"], images()
+    critic, given = modules["D"], images()
     loss = WGANGP(penalty=3, discriminator_weight=2, **({"reduction": several} if several else {}))
     prepared(loss)
-    part = play(loss, DISCRIMINATORS, given, modules, step=4)["D"]
+    part = loss_parts(loss, DISCRIMINATORS, given, modules, step=4)["D"]
 
     place = torch.rand(2, 1, 1, 1, generator=Draws(0, 0, 4, 0).generator("interpolate", "D")).double()
     assert 0.01 < float(place.min()) < float(place.max()) < 0.99
@@ -174,36 +174,36 @@ def test_the_gradient_penalty_is_that_of_the_paper(several: str | None) -> None:
     points = place * real + (1 - place) * fake
     values = []
     for member in [None] if several is None else [0, 1]:
-        pick = (lambda judged: judged) if member is None else (lambda judged, member=member: judged[member])
-        penalty = ((per_image_norms(judge, points, member) - 1) ** 2).mean()
-        values.append(pick(judge(fake)).mean() - pick(judge(real)).mean() + 3 * penalty)
+        pick = (lambda scores: scores) if member is None else (lambda scores, member=member: scores[member])
+        penalty = ((per_image_norms(critic, points, member) - 1) ** 2).mean()
+        values.append(pick(critic(fake)).mean() - pick(critic(real)).mean() + 3 * penalty)
     expected = 2 * (sum(values) / (2 if several == "mean" else 1))
     assert part.item() == pytest.approx(expected.item(), abs=1e-12)
-    for mine, plain in zip(gradient_of(part, judge), gradient_of(expected, judge), strict=True):
+    for mine, plain in zip(gradient_of(part, critic), gradient_of(expected, critic), strict=True):
         torch.testing.assert_close(mine, plain, rtol=0, atol=1e-12)
-    assert max(float(g.abs().max()) for g in gradient_of(3 * penalty, judge)) > 1e-2, "the penalty is negligible here"
+    assert max(float(g.abs().max()) for g in gradient_of(3 * penalty, critic)) > 1e-2, "the penalty is negligible here"
 
 
 @pytest.mark.parametrize("several", [None, "sum"])
 def test_r1_is_that_of_the_paper(several: str | None) -> None:
     modules = networks(several is not None)
-    judge, given = modules["D"], images()
+    critic, given = modules["D"], images()
     loss = prepared(R1(gamma=5, **({"reduction": several} if several else {})))
-    part = play(loss, DISCRIMINATORS, given, modules)["D"]
+    part = loss_parts(loss, DISCRIMINATORS, given, modules)["D"]
     expected = torch.stack(
         [
-            5 / 2 * (per_image_norms(judge, given["real_B"], member) ** 2).mean()
+            5 / 2 * (per_image_norms(critic, given["real_B"], member) ** 2).mean()
             for member in ([None] if several is None else [0, 1])
         ]
     ).sum()
     assert part.item() == pytest.approx(expected.item(), abs=1e-12)
-    for mine, plain in zip(gradient_of(part, judge), gradient_of(expected, judge), strict=True):
+    for mine, plain in zip(gradient_of(part, critic), gradient_of(expected, critic), strict=True):
         torch.testing.assert_close(mine, plain, rtol=0, atol=1e-12)
-    assert play(loss, GENERATORS, given, modules) == {}
+    assert loss_parts(loss, GENERATORS, given, modules) == {}
 
 
-class Planes(nn.Module):
-    """A linear critic: its gradient is its weight, whatever the image."""
+class LinearCritic(nn.Module):
+    """A linear critic, whose gradient is its weight for every image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,14 +216,14 @@ class Planes(nn.Module):
 @pytest.mark.parametrize(("penalty", "held"), [(0.0, False), (10.0, True)])
 def test_the_penalty_drives_the_norm_of_the_gradient_to_one(penalty: float, held: bool) -> None:
     """The best linear critic under the penalty: norm 1 + ‖difference of means‖ / 2λ, along that difference."""
-    critic = Planes()
+    critic = LinearCritic()
     modules = {"G": nn.Conv2d(3, 3, 1).double(), "D": critic}
     given = {"real_A": double(4, 3, 4, 4, seed=1), "real_B": double(4, 3, 4, 4, seed=2)}
     loss = prepared(WGANGP(penalty=penalty))
     optimizer = torch.optim.SGD(critic.parameters(), lr=0.02)
     for step in range(300):
         optimizer.zero_grad()
-        play(loss, DISCRIMINATORS, given, modules, step)["D"].backward()
+        loss_parts(loss, DISCRIMINATORS, given, modules, step)["D"].backward()
         optimizer.step()
     difference = (given["real_B"] - modules["G"](given["real_A"])).mean(0).detach()
     best = 1 + difference.norm().item() / (2 * 10)
@@ -234,24 +234,24 @@ def test_the_penalty_drives_the_norm_of_the_gradient_to_one(penalty: float, held
 
 def test_generators_leave_no_gradient_in_the_critic() -> None:
     modules = networks()
-    part = play(prepared(WGANGP()), GENERATORS, images(), modules)["fake_B"]
+    part = loss_parts(prepared(WGANGP()), GENERATORS, images(), modules)["fake_B"]
     part.backward()
     assert all(parameter.grad is None for parameter in modules["D"].parameters())
     assert all(parameter.grad is not None for parameter in modules["G"].parameters())
 
 
-def test_a_compiled_critic_is_penalised_all_the_same() -> None:
-    """torch.compile has no second derivative, so that the penalty must go round it."""
+def test_a_compiled_critic_has_the_same_penalty() -> None:
+    """torch.compile does not support second derivatives, so the penalty has to bypass it."""
     modules = networks()
-    plain = play(prepared(WGANGP()), DISCRIMINATORS, images(), modules)["D"]
+    plain = loss_parts(prepared(WGANGP()), DISCRIMINATORS, images(), modules)["D"]
     modules["D"].compile(backend="aot_eager")
-    compiled = play(prepared(WGANGP()), DISCRIMINATORS, images(), modules)["D"]
+    compiled = loss_parts(prepared(WGANGP()), DISCRIMINATORS, images(), modules)["D"]
     for mine, theirs in zip(gradient_of(compiled, modules["D"]), gradient_of(plain, modules["D"]), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
-def test_the_critic_is_penalised_between_what_it_judges() -> None:
-    """Fakes that come from a pool, and augmented images, are the ends of the lines."""
+def test_the_penalty_is_between_the_images_that_the_critic_is_given() -> None:
+    """The ends of the lines are augmented images, and fakes from the pool."""
     seen: list[Tensor] = []
 
     class Watched(WGANGP):
@@ -260,16 +260,16 @@ def test_the_critic_is_penalised_between_what_it_judges() -> None:
             return super().constraint(tensors, name, reals, fakes)
 
     modules = networks()
-    judged: list[Tensor] = []
-    modules["D"].register_forward_pre_hook(lambda _, x: judged.append(x[0].detach()))
+    scores: list[Tensor] = []
+    modules["D"].register_forward_pre_hook(lambda _, x: scores.append(x[0].detach()))
     loss = Watched(pool=lambda: History(size=1), augment=("color",))
     prepared(loss)
     for step in range(4):
         seen.clear()
-        judged.clear()
+        scores.clear()
         given = {"real_A": double(2, 3, 12, 12, seed=step), "real_B": double(2, 3, 12, 12, seed=9)}
-        play(loss, DISCRIMINATORS, given, modules, step)
-        real, fake, between = judged
+        loss_parts(loss, DISCRIMINATORS, given, modules, step)
+        real, fake, between = scores
         assert torch.equal(real, seen[0])
         assert torch.equal(fake, seen[1])
         place = (between - fake) / (real - fake)
@@ -289,7 +289,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_each_trains(kind: str, precision: str, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """Through the product, the rehearsal included, with R1 beside it."""
+    """By the command, shape check included, together with R1."""
     recipe = write_recipe(
         losses={
             "adversarial": {"type": kind, **KINDS[kind]},

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from tests.plugins.games import double, play, prepared
+from tests.plugins.toy_method import double, loss_parts, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, UserError
 from translate_core.commands.run import main
 from translate_plugins.losses.cam import CAM
@@ -22,13 +22,13 @@ def embeddings(*shape: int, seed: int) -> Tensor:
 
 
 def one_patch(query: Tensor, keys: Tensor, place: int, temperature: float) -> Tensor:
-    """-log of the probability of the right key; query: (C,), keys of the same image: (P, C)."""
-    right = torch.exp((query * keys[place]).sum() / temperature)
-    total = right + math.exp(-10 / temperature)  # the right key's own place among the others
+    """-log of the probability of the positive key; query: (C,), keys of the same image: (P, C)."""
+    positive = torch.exp((query * keys[place]).sum() / temperature)
+    total = positive + math.exp(-10 / temperature)  # the masked diagonal among the negatives
     for other in range(len(keys)):
         if other != place:
             total = total + torch.exp((query * keys[other]).sum() / temperature)
-    return -torch.log(right / total)
+    return -torch.log(positive / total)
 
 
 def over_patches(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -42,14 +42,14 @@ def over_patches(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 
 @pytest.mark.parametrize("temperature", [0.07, 5.0])
 def test_patch_nce_is_that_of_the_paper(temperature: float) -> None:
-    """Value and gradient, patch by patch; at a high temperature the -10 shows too."""
+    """Value and gradient, patch by patch; at a high temperature the -10 has an effect too."""
     shapes = [(2, 5, 4), (2, 7, 3), (2, 1, 4)]
     queries, keys, queries2, keys2 = (
         [embeddings(*shape, seed=10 * start + index).requires_grad_() for index, shape in enumerate(shapes)]
         for start in range(4)
     )
     loss = prepared(PatchNCE(temperature=temperature))
-    parts = play(loss, GENERATORS, {"one": queries, "two": keys, "three": queries2, "four": keys2})
+    parts = loss_parts(loss, GENERATORS, {"one": queries, "two": keys, "three": queries2, "four": keys2})
     assert parts.keys() == {"one", "three"}
     for part, q, k in ((parts["one"], queries, keys), (parts["three"], queries2, keys2)):
         taps = [over_patches(x, y.detach(), temperature) for x, y in zip(q, k, strict=True)]
@@ -59,29 +59,29 @@ def test_patch_nce_is_that_of_the_paper(temperature: float) -> None:
         for mine, theirs in zip(torch.autograd.grad(part, q, retain_graph=True), plain, strict=True):
             torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
         assert all(g is None for g in torch.autograd.grad(part, k, allow_unused=True))
-    assert play(loss, DISCRIMINATORS, {}) == {}
+    assert loss_parts(loss, DISCRIMINATORS, {}) == {}
 
 
 def test_negatives_come_from_the_same_image_only() -> None:
     q, k = embeddings(3, 6, 4, seed=1), embeddings(3, 6, 4, seed=2)
-    whole = play(prepared(PatchNCE(pairs={"one": "two"})), GENERATORS, {"one": [q], "two": [k]})["one"]
+    whole = loss_parts(prepared(PatchNCE(pairs={"one": "two"})), GENERATORS, {"one": [q], "two": [k]})["one"]
     alone = [
-        play(prepared(PatchNCE(pairs={"one": "two"})), GENERATORS, {"one": [q[i : i + 1]], "two": [k[i : i + 1]]})[
-            "one"
-        ]
+        loss_parts(
+            prepared(PatchNCE(pairs={"one": "two"})), GENERATORS, {"one": [q[i : i + 1]], "two": [k[i : i + 1]]}
+        )["one"]
         for i in range(3)
     ]
     assert whole.item() == pytest.approx(sum(value.item() for value in alone) / 3, abs=1e-12)
 
 
-def test_the_temperature_is_the_papers() -> None:
+def test_the_default_temperature_is_that_of_the_paper() -> None:
     assert PatchNCE().temperature == 0.07
 
 
-def test_images_are_no_embeddings() -> None:
+def test_images_are_refused_as_embeddings() -> None:
     images = double(1, 3, 8, 8)
     with pytest.raises(UserError, match="embeddings, batch × patches × width, and was given 1×3×8×8: name the output"):
-        play(prepared(PatchNCE(pairs={"one": "two"})), GENERATORS, {"one": images, "two": images})
+        loss_parts(prepared(PatchNCE(pairs={"one": "two"})), GENERATORS, {"one": images, "two": images})
 
 
 def test_cam_is_that_of_the_paper() -> None:
@@ -89,7 +89,7 @@ def test_cam_is_that_of_the_paper() -> None:
         name: (5 * double(3, 2, seed=seed)).requires_grad_()
         for seed, name in enumerate(("one", "two", "three", "four"))
     }
-    parts = play(prepared(CAM()), GENERATORS, given)
+    parts = loss_parts(prepared(CAM()), GENERATORS, given)
     assert parts.keys() == {"one", "three"}
     for translated, identity in (("one", "two"), ("three", "four")):
         p, q = (1 / (1 + torch.exp(-given[name])) for name in (translated, identity))
@@ -121,12 +121,12 @@ def test_patch_nce_trains(write_recipe: Callable[..., Path], tmp_path: Path) -> 
     assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["losses"]["nce"]["pairs"] == "nce"
 
 
-def test_a_loss_without_its_tensors_is_told(
+def test_a_loss_without_its_pairs_is_reported(
     write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = write_recipe()
     sets = ["--set", "losses.nce={type: patch_nce}", "--set", "losses.cam={type: cam}"]
     assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu", *sets]) == 2
-    told = capsys.readouterr().err
-    assert "losses.nce  method CycleGAN compares no tensors under 'nce'. It has: cycle, identity." in told
-    assert "losses.cam  method CycleGAN compares no tensors under 'cam'" in told
+    printed = capsys.readouterr().err
+    assert "losses.nce  method CycleGAN has no pairs 'nce'. It has: cycle, identity." in printed
+    assert "losses.cam  method CycleGAN has no pairs 'cam'" in printed

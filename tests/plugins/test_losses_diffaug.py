@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.plugins.games import double, networks, play, prepared
+from tests.plugins.toy_method import double, loss_parts, networks, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, UserError
 from translate_core.commands.run import main
 from translate_core.runtime.randomness import Draws
@@ -17,7 +17,7 @@ from translate_plugins.losses.lsgan import LSGAN
 
 
 def plain(image: Tensor, augment: tuple[Augmentation, ...], draw: list[float]) -> Tensor:
-    """One image (C, H, W), pixel by pixel, from the paper's words. draw: the seven numbers of this image."""
+    """One image (C, H, W), augmented pixel by pixel as the paper describes. draw: the seven numbers of this image."""
     channels, height, width = image.shape
     x = image.tolist()
     for name in augment:
@@ -82,8 +82,8 @@ def test_it_is_differentiable(augment: tuple[Augmentation, ...]) -> None:
     assert torch.autograd.gradgradcheck(lambda x: apply(x, augment, draws).square(), (images,))
 
 
-def test_the_greatest_draw_is_the_last_number() -> None:
-    """In float32 too, where a product may round up."""
+def test_the_largest_draw_maps_to_the_last_integer() -> None:
+    """Also in float32, where the product may round up."""
     greatest = torch.full((), 1 - 2**-24)
     assert all(_whole(greatest, count).item() == count - 1 for count in range(1, 5000))
 
@@ -96,17 +96,17 @@ def test_memory_formats_do_not_matter() -> None:
     )
 
 
-def test_every_side_discriminator_and_kind_of_image_has_draws_of_its_own() -> None:
+def test_draws_differ_between_sides_discriminators_and_real_and_fake_images() -> None:
     modules = networks()
-    judged: list[Tensor] = []
-    modules["D"].register_forward_pre_hook(lambda _, x: judged.append(x[0].detach()))
+    given_to_D: list[Tensor] = []
+    modules["D"].register_forward_pre_hook(lambda _, x: given_to_D.append(x[0].detach()))
     given = {"real_A": double(3, 3, 12, 12, seed=1), "real_B": double(3, 3, 12, 12, seed=2)}
     fake = modules["G"](given["real_A"]).detach()
     loss = prepared(LSGAN(augment=ALL))
-    play(loss, GENERATORS, given, modules, step=7)
-    play(loss, DISCRIMINATORS, given, modules, step=7)
+    loss_parts(loss, GENERATORS, given, modules, step=7)
+    loss_parts(loss, DISCRIMINATORS, given, modules, step=7)
     for ours, images, names in zip(
-        judged,
+        given_to_D,
         (fake, given["real_B"], fake),
         (("generators", "D", "fake"), ("discriminators", "D", "real"), ("discriminators", "D", "fake")),
         strict=True,
@@ -116,31 +116,31 @@ def test_every_side_discriminator_and_kind_of_image_has_draws_of_its_own() -> No
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
 
 
-def test_the_generators_learn_through_it() -> None:
+def test_gradients_reach_the_generators_through_it() -> None:
     modules = networks()
     given = {"real_A": double(2, 3, 12, 12, seed=1), "real_B": double(2, 3, 12, 12, seed=2)}
-    play(prepared(LSGAN(augment=ALL)), GENERATORS, given, modules)["fake_B"].backward()
+    loss_parts(prepared(LSGAN(augment=ALL)), GENERATORS, given, modules)["fake_B"].backward()
     assert all(float(parameter.grad.abs().sum()) > 0 for parameter in modules["G"].parameters())
 
 
-def test_none_is_no_draw() -> None:
+def test_without_augmentation_nothing_is_drawn() -> None:
     modules = networks()
     given = {"real_A": double(2, 3, 12, 12, seed=1), "real_B": double(2, 3, 12, 12, seed=2)}
-    judged: list[Tensor] = []
-    modules["D"].register_forward_pre_hook(lambda _, x: judged.append(x[0]))
-    play(prepared(LSGAN()), DISCRIMINATORS, given, modules)
-    assert judged[0] is given["real_B"]
+    given_to_D: list[Tensor] = []
+    modules["D"].register_forward_pre_hook(lambda _, x: given_to_D.append(x[0]))
+    loss_parts(prepared(LSGAN()), DISCRIMINATORS, given, modules)
+    assert given_to_D[0] is given["real_B"]
 
 
-def test_one_twice_is_refused() -> None:
+def test_an_augmentation_given_twice_is_refused() -> None:
     with pytest.raises(UserError, match="augment names color more than once"):
         LSGAN(augment=("color", "cutout", "color"))
 
 
-def test_a_fault_beside_it_is_still_told(
+def test_another_fault_of_the_block_is_still_reported(
     write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The option is a list: looking for the faulty key must not stumble over it."""
+    """The option is a list, which the search for the faulty key has to skip."""
     bad = tmp_path / "bad.py"
     bad.write_text(
         "from translate_core import hookimpl\nfrom translate_plugins.losses.lsgan import LSGAN\n\n"

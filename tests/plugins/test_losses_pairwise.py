@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.plugins.games import Game, double, play, prepared
+from tests.plugins.toy_method import ToyMethod, double, loss_parts, prepared
 from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, generator
 from translate_core.commands.run import main
 from translate_core.contracts.role import Role
@@ -39,7 +39,7 @@ def root(eps: float) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def dissimilarity(x: Tensor, y: Tensor) -> Tensor:
-    """1 - SSIM, window by window in two passes, from the paper's equations on values 0 … 255."""
+    """1 - SSIM by the paper's equations on values 0 … 255, window by window in two passes."""
     x, y = (x + 1) / 2 * 255, (y + 1) / 2 * 255
     row = torch.exp(-((torch.arange(11, dtype=x.dtype) - 5) ** 2) / (2 * 1.5**2))
     window = (row.unsqueeze(0) * row.unsqueeze(1)).flatten()
@@ -76,7 +76,7 @@ def test_value_and_gradient_are_those_of_the_equation(name: str) -> None:
     ours = {key: value.clone().requires_grad_() for key, value in given.items()}
     theirs = {key: value.clone().requires_grad_() for key, value in given.items()}
     prepared(loss)
-    parts = play(loss, GENERATORS, ours)
+    parts = loss_parts(loss, GENERATORS, ours)
     assert parts.keys() == loss.pairs.keys()
     for output, target in loss.pairs.items():
         expected = reference(theirs[output], theirs[target])
@@ -85,7 +85,7 @@ def test_value_and_gradient_are_those_of_the_equation(name: str) -> None:
         plain = torch.autograd.grad(expected, [theirs[output], theirs[target]])
         for one, other in zip(mine, plain, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-    assert play(loss, DISCRIMINATORS, ours) == {}
+    assert loss_parts(loss, DISCRIMINATORS, ours) == {}
 
 
 def test_ssim_is_that_of_scikit_image() -> None:
@@ -101,25 +101,27 @@ def test_ssim_is_that_of_scikit_image() -> None:
         use_sample_covariance=False,
         full=True,
     )[1][5:-5, 5:-5].mean()
-    value = play(prepared(SSIMLoss()), GENERATORS, {"one": x, "two": y})["one"]
+    value = loss_parts(prepared(SSIMLoss()), GENERATORS, {"one": x, "two": y})["one"]
     assert value.item() == pytest.approx(1 - expected, abs=1e-9)
 
 
-def test_ssim_in_float32_holds_where_images_are_flat() -> None:
-    """Where variances are differences of nearly equal means, so that coarse sums would show."""
+def test_ssim_in_float32_is_accurate_for_flat_images() -> None:
+    """There variances are differences of nearly equal means, so inaccurate sums would have an effect."""
     x = (0.9 + 0.001 * double(1, 3, 32, 32, seed=1)).float()
     y = (0.9 + 0.001 * double(1, 3, 32, 32, seed=2)).float()
-    value = play(prepared(SSIMLoss()), GENERATORS, {"one": x, "two": y})["one"]
+    value = loss_parts(prepared(SSIMLoss()), GENERATORS, {"one": x, "two": y})["one"]
     assert value.item() == pytest.approx(dissimilarity(x.double(), y.double()).item(), abs=5e-5)
-    assert play(prepared(SSIMLoss()), GENERATORS, {"one": x, "two": x})["one"].item() == pytest.approx(0, abs=1e-6)
+    assert loss_parts(prepared(SSIMLoss()), GENERATORS, {"one": x, "two": x})["one"].item() == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["l1", "l2", "smooth_l1 with beta", "charbonnier", "cycle with l2"])
-def test_of_features_it_is_the_mean_over_the_list(name: str) -> None:
+def test_the_loss_of_a_list_of_features_is_the_mean_over_its_members(name: str) -> None:
     loss, reference = CASES[name]
     ones = [double(2, 3, 9, 9, seed=1), double(2, 8, 4, 4, seed=2)]
     twos = [double(2, 3, 9, 9, seed=3), double(2, 8, 4, 4, seed=4)]
-    parts = play(prepared(loss), GENERATORS, {"one": ones, "two": twos, "three": ones[0], "four": twos[0]})
+    parts = loss_parts(prepared(loss), GENERATORS, {"one": ones, "two": twos, "three": ones[0], "four": twos[0]})
     expected = sum(reference(x, y).item() for x, y in zip(ones, twos, strict=True)) / 2
     assert parts["one"].item() == pytest.approx(expected, abs=1e-12)
 
@@ -134,26 +136,26 @@ def test_of_features_it_is_the_mean_over_the_list(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [L1, Charbonnier, SSIMLoss])
-def test_different_shapes_are_told(kind: type[PairwiseLoss], one: Any, two: Any, words: str) -> None:
+def test_different_shapes_are_refused(kind: type[PairwiseLoss], one: Any, two: Any, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        play(prepared(kind()), GENERATORS, {"one": one, "two": two})
+        loss_parts(prepared(kind()), GENERATORS, {"one": one, "two": two})
     assert words in str(caught.value)
 
 
-def test_ssim_wants_images() -> None:
+def test_ssim_refuses_other_tensors_than_images() -> None:
     features = [double(1, 3, 12, 12)]
     with pytest.raises(UserError, match=r"ssim compares images, .* and was given \[1×3×12×12\]"):
-        play(prepared(SSIMLoss()), GENERATORS, {"one": features, "two": features})
+        loss_parts(prepared(SSIMLoss()), GENERATORS, {"one": features, "two": features})
     style = double(1, 8)
     with pytest.raises(UserError, match="and was given 1×8"):
-        play(prepared(SSIMLoss()), GENERATORS, {"one": style, "two": style})
+        loss_parts(prepared(SSIMLoss()), GENERATORS, {"one": style, "two": style})
 
 
 def test_defaults() -> None:
-    method = Game()
+    method = ToyMethod()
     for loss, topic in ((Cycle(), "cycle"), (Identity(), "identity"), (L1(), "reconstruction")):
         loss.prepare(method)
-        assert loss.pairs == Game.pairs[topic]
+        assert loss.pairs == ToyMethod.pairs[topic]
     own = L2(pairs={"fake_B": "real_B"})
     own.prepare(method)
     assert own.pairs == {"fake_B": "real_B"}
@@ -164,21 +166,21 @@ class Bare(Method):
     order = (GENERATORS,)
 
 
-def test_an_unknown_topic_is_told() -> None:
+def test_an_unknown_name_of_pairs_is_refused() -> None:
     with pytest.raises(UserError) as caught:
-        L1(pairs="recnstruction").prepare(Game())
+        L1(pairs="recnstruction").prepare(ToyMethod())
     assert str(caught.value).startswith(
-        "method Game compares no tensors under 'recnstruction', did you mean 'reconstruction'? It has: "
+        "method ToyMethod has no pairs 'recnstruction', did you mean 'reconstruction'? It has: "
         "reconstruction, cycle, identity, nce, cam, perceptual. "
         "Or give `pairs`, such as {rec_A: real_A}, of these tensors: real_A, real_B, one"
     )
     with pytest.raises(UserError) as caught:
         Cycle().prepare(Bare())
     assert str(caught.value) == (
-        "method Bare compares no tensors under 'cycle'. It has none. "
+        "method Bare has no pairs 'cycle'. It has none. "
         "Or give `pairs`, such as {rec_A: real_A}, of these tensors: real_A, real_B"
     )
-    with pytest.raises(UserError, match="pairs names no tensors"):
+    with pytest.raises(UserError, match="pairs is empty"):
         L1(pairs={})
 
 
@@ -196,27 +198,27 @@ def test_each_trains(block: str, pairs: str, write_recipe: Callable[..., Path], 
 
 
 REFUSED = {
-    "losses.x={type: l1}": "losses.x  method CycleGAN compares no tensors under 'reconstruction'. It has: cycle",
-    "losses.x={type: l1, pairs: cylce}": "losses.x  method CycleGAN compares no tensors under 'cylce', did you mean",
+    "losses.x={type: l1}": "losses.x  method CycleGAN has no pairs 'reconstruction'. It has: cycle",
+    "losses.x={type: l1, pairs: cylce}": "losses.x  method CycleGAN has no pairs 'cylce', did you mean",
     "losses.x={type: l1, pairs: {rec_a: real_A}}": "losses.x.pairs.rec_a  the method has no tensor 'rec_a', did you",
     "losses.x={type: ssim, pairs: {rec_A: real_a}}": "losses.x.pairs.rec_A  the method has no tensor 'real_a', did you",
     "losses.cycle.pairs=[rec_A]": "losses.cycle.pairs  must be a mapping from text to text, or text, not [rec_A]",
     "losses.cycle.pairs=null": "losses.cycle.pairs  must be a mapping from text to text, or text, not null",
-    "losses.cycle.pairs={}": "losses.cycle  pairs names no tensors: leave it out, or give some",
+    "losses.cycle.pairs={}": "losses.cycle  pairs is empty: leave it out, or give some",
     "losses.x={type: charbonnier, eps: 0}": "losses.x.eps  must be a number greater than 0, not 0",
     "losses.x={type: smooth_l1, beta: -1}": "losses.x.beta  must be a number greater than 0, not -1",
 }
 
 
 @pytest.mark.parametrize("override", REFUSED)
-def test_bad_pairs_are_told(
+def test_bad_pairs_are_reported(
     override: str, write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(write_recipe(), tmp_path / "run", override) == 2
     assert REFUSED[override] in capsys.readouterr().err
 
 
-def test_small_images_are_told_in_the_rehearsal(
+def test_small_images_are_reported_by_the_shape_check(
     write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("losses.x={type: ssim, pairs: cycle}", "data.transform.crop=8")

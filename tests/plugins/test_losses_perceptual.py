@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import vgg16, vgg19
 
-from tests.plugins.games import Game, double, play, prepared
+from tests.plugins.toy_method import ToyMethod, double, loss_parts, prepared
 from translate_core import GENERATORS, Frozen, Loss, UserError
 from translate_core.commands.run import main
 from translate_plugins.fetching import transfer
@@ -26,7 +26,7 @@ INDEX = {
     "vgg16": {"conv1_1": 0, "relu1_2": 3, "conv2_1": 5, "relu2_2": 8, "pool2": 9, "relu3_3": 15},
     "vgg19": {"relu1_1": 1, "relu2_2": 8, "relu3_4": 17},
 }
-"""Where torchvision has the layers, counted by hand from its printed networks."""
+"""The indices of the layers in torchvision's networks, counted by hand from their printed form."""
 
 
 def theirs(network: str, depth: int) -> nn.Sequential:
@@ -88,7 +88,7 @@ def test_value_and_gradient_are_those_of_plain_torchvision(name: str, tmp_path: 
     loss = Perceptual(network=network, layers=layers, distance=distance, normalize=normalize, weights=str(file))
     prepared(loss).to(torch.float64)
     x, y = double(2, 3, 24, 20, seed=1).requires_grad_(), double(2, 3, 24, 20, seed=2)
-    ours = play(loss, GENERATORS, {"one": x, "two": y})["one"]
+    ours = loss_parts(loss, GENERATORS, {"one": x, "two": y})["one"]
     expected = reference(network, layers, x, y, {"l1": 1, "l2": 2}[distance], normalize)
     assert ours.item() == pytest.approx(expected.item(), rel=1e-11)
     mine, plain = torch.autograd.grad(ours, x)[0], torch.autograd.grad(expected, x)[0]
@@ -96,12 +96,12 @@ def test_value_and_gradient_are_those_of_plain_torchvision(name: str, tmp_path: 
     assert float(plain.abs().max()) > 1e-6
 
 
-def test_the_paper_is_the_default() -> None:
+def test_the_defaults_are_those_of_the_paper() -> None:
     loss = Perceptual()
     assert (loss.network, loss.layers, loss.normalize) == ("vgg16", {"relu2_2": 1.0}, False)
 
 
-def test_no_deeper_than_is_asked_for(tmp_path: Path) -> None:
+def test_layers_after_the_deepest_are_not_kept(tmp_path: Path) -> None:
     loss = Perceptual(weights=str(file_of("vgg16", 8, tmp_path)))
     prepared(loss)
     (network,) = loss.vgg._hidden
@@ -109,42 +109,42 @@ def test_no_deeper_than_is_asked_for(tmp_path: Path) -> None:
     assert len(network.features) == 9
 
 
-def test_safetensors_serve_too(tmp_path: Path) -> None:
+def test_safetensors_files_are_read(tmp_path: Path) -> None:
     state = torch.load(file_of("vgg16", 8, tmp_path), weights_only=True)
     save_file(state, tmp_path / "vgg.safetensors")
     given = {"one": double(1, 3, 16, 16, seed=1).float(), "two": double(1, 3, 16, 16, seed=2).float()}
     first, second = (
-        play(prepared(Perceptual(weights=str(tmp_path / file))), GENERATORS, given)["one"]
+        loss_parts(prepared(Perceptual(weights=str(tmp_path / file))), GENERATORS, given)["one"]
         for file in ("vgg16.pth", "vgg.safetensors")
     )
     assert first.item() == second.item() > 0
 
 
-def test_one_channel_is_grey(tmp_path: Path) -> None:
+def test_one_channel_is_treated_as_grey(tmp_path: Path) -> None:
     loss = prepared(Perceptual(weights=str(file_of("vgg16", 8, tmp_path))))
     x, y = double(2, 1, 16, 16, seed=1).float(), double(2, 1, 16, 16, seed=2).float()
-    grey = play(loss, GENERATORS, {"one": x, "two": y})["one"]
-    colour = play(loss, GENERATORS, {"one": x.repeat(1, 3, 1, 1), "two": y.repeat(1, 3, 1, 1)})["one"]
+    grey = loss_parts(loss, GENERATORS, {"one": x, "two": y})["one"]
+    colour = loss_parts(loss, GENERATORS, {"one": x.repeat(1, 3, 1, 1), "two": y.repeat(1, 3, 1, 1)})["one"]
     torch.testing.assert_close(grey, colour)
     four = double(1, 4, 16, 16).float()
     with pytest.raises(UserError, match="vgg16 takes images with 1 or 3 channels, and was given 4"):
-        play(loss, GENERATORS, {"one": four, "two": four})
+        loss_parts(loss, GENERATORS, {"one": four, "two": four})
     with pytest.raises(UserError, match=r"perceptual compares images, .* and was given 1×8"):
-        play(loss, GENERATORS, {"one": double(1, 8), "two": double(1, 8)})
+        loss_parts(loss, GENERATORS, {"one": double(1, 8), "two": double(1, 8)})
 
 
 # Frozen
 
 
-class Looking(Loss):
+class UsesFrozen(Loss):
     def __init__(self) -> None:
         super().__init__()
         self.own = nn.Linear(2, 2)
         self.seen = Frozen(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
 
 
-def test_a_frozen_network_is_hidden_and_moves_along() -> None:
-    loss = Looking()
+def test_a_frozen_network_has_no_parameters_in_the_loss_and_moves_with_it() -> None:
+    loss = UsesFrozen()
     (network,) = loss.seen._hidden
     assert sum(1 for _ in loss.parameters()) == 2
     assert list(loss.state_dict()) == ["own.weight", "own.bias"]
@@ -198,7 +198,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
-# What is told
+# Error messages
 
 
 def refusal(capsys: pytest.CaptureFixture[str], recipe: Path, folder: Path, *options: str) -> str:
@@ -207,64 +207,64 @@ def refusal(capsys: pytest.CaptureFixture[str], recipe: Path, folder: Path, *opt
     return capsys.readouterr().err
 
 
-def test_faults_are_told_before_training(
+def test_faults_are_reported_before_training(
     write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = file_of("vgg16", 8, tmp_path)
     recipe = write_recipe(losses=block(file))
     folder = tmp_path / "run"
 
-    def told(*options: str) -> str:
+    def printed(*options: str) -> str:
         return refusal(capsys, recipe, folder, *options)
 
     words = (
         "losses.p  vgg16 has no layer 'relu22', did you mean 'relu2_2'? It has: conv1_1, relu1_1, conv1_2, relu1_2, "
     )
-    assert words in told("losses.p.layers={relu22: 1}")
-    assert "losses.p  layers is empty: give at least one, such as {relu2_2: 1}" in told("losses.p.layers={}")
-    assert "losses.p.layers  must be a mapping from text to a number greater than 0" in told(
+    assert words in printed("losses.p.layers={relu22: 1}")
+    assert "losses.p  layers is empty: give at least one, such as {relu2_2: 1}" in printed("losses.p.layers={}")
+    assert "losses.p.layers  must be a mapping from text to a number greater than 0" in printed(
         "losses.p.layers={relu2_2: 0}"
     )
-    assert f"losses.p  there is no file {tmp_path}/vgg61.pth, did you mean 'vgg16.pth'?" in told(
+    assert f"losses.p  there is no file {tmp_path}/vgg61.pth, did you mean 'vgg16.pth'?" in printed(
         f"losses.p.weights={tmp_path}/vgg61.pth"
     )
     words = f"losses.p  {file} is not a state_dict of torchvision's vgg16: it has no features.10.weight"
-    assert words in told("losses.p.layers={relu3_1: 1}")
+    assert words in printed("losses.p.layers={relu3_1: 1}")
     (tmp_path / "part.pth").write_bytes(file.read_bytes()[:5000])
-    assert "part.pth is no file of weights, or it is damaged" in told(f"losses.p.weights={tmp_path}/part.pth")
+    assert "part.pth is no file of weights, or it is damaged" in printed(f"losses.p.weights={tmp_path}/part.pth")
     other = {key: torch.zeros(3, *value.shape[1:]) for key, value in torch.load(file).items()}
     torch.save(other, tmp_path / "other.pth")
     words = "other.pth is not a state_dict of torchvision's vgg16: its features.0.weight is 3×3×3×3, not 64×3×3×3"
-    assert words in told(f"losses.p.weights={tmp_path}/other.pth")
+    assert words in printed(f"losses.p.weights={tmp_path}/other.pth")
     torch.save({f"features.{k}": v for k, v in theirs("vgg16", 29).state_dict().items()}, file)
     words = "losses.p  vgg16 needs images of at least 16×16 up to relu5_3, and was given 8×8"
-    assert words in told("losses.p.layers={relu5_3: 1}", "data.transform.crop=8")
+    assert words in printed("losses.p.layers={relu5_3: 1}", "data.transform.crop=8")
 
 
 class Handler(SimpleHTTPRequestHandler):
-    asked: list[str]
+    requested: list[str]
 
     def log_request(self, *args: object) -> None:
-        self.asked.append(self.path)
+        self.requested.append(self.path)
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """A folder on a server of its own: its address, the folder, and what was asked of it."""
+    """An HTTP server of a folder: its address, the folder, and the paths that were requested."""
     folder = tmp_path / "served"
     folder.mkdir()
-    asked: list[str] = []
-    handler = type("Own", (Handler,), {"asked": asked})
+    requested: list[str] = []
+    handler = type("Own", (Handler,), {"requested": requested})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", folder, asked
+    yield f"http://127.0.0.1:{server.server_address[1]}", folder, requested
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of torch.hub; returns where its files lie."""
+    """An empty cache of torch.hub; returns the folder of its files."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(transfer, "BACK_OFF", 0.01)
     return tmp_path / "hub" / "checkpoints"
@@ -276,36 +276,36 @@ def test_the_address_is_torchvisions() -> None:
         assert f"/{network}-" in vgg._address(network)
 
 
-def test_weights_are_fetched_once(
+def test_weights_are_downloaded_once(
     served: tuple[str, Path, list[str]], hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, folder, asked = served
+    address, folder, requested = served
     content = file_of("vgg16", 8, tmp_path).read_bytes()
     name = f"vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     (folder / name).write_bytes(content)
     monkeypatch.setattr(vgg, "_address", lambda network: f"{address}/{name}")
-    with torch.device("meta"):  # as in the rehearsal
-        Perceptual().prepare(Game())
+    with torch.device("meta"):  # as in the shape check
+        Perceptual().prepare(ToyMethod())
     given = {"one": double(1, 3, 16, 16, seed=1).float(), "two": double(1, 3, 16, 16, seed=2).float()}
-    value = play(prepared(Perceptual()), GENERATORS, given)["one"]
-    direct = play(prepared(Perceptual(weights=str(tmp_path / "vgg16.pth"))), GENERATORS, given)["one"]
+    value = loss_parts(prepared(Perceptual()), GENERATORS, given)["one"]
+    direct = loss_parts(prepared(Perceptual(weights=str(tmp_path / "vgg16.pth"))), GENERATORS, given)["one"]
     assert value.item() == direct.item()
-    assert asked == [f"/{name}"]
+    assert requested == [f"/{name}"]
     assert [file.name for file in hub.iterdir()] == [name]
 
 
-def test_other_content_than_the_name_says_is_refused(
+def test_a_download_with_another_hash_is_refused(
     served: tuple[str, Path, list[str]], hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, folder, _ = served
     (folder / "vgg16-00000000.pth").write_bytes(b"something else")
     monkeypatch.setattr(vgg, "_address", lambda network: f"{address}/vgg16-00000000.pth")
     with pytest.raises(UserError, match=r"its content does not match its name \(SHA-256 [0-9a-f]{8}…\)"):
-        Perceptual().prepare(Game())
+        Perceptual().prepare(ToyMethod())
     assert [path.name for path in hub.iterdir()] == ["vgg16-00000000.pth.lock"]
 
 
-def test_without_network_it_is_told_before_training(
+def test_a_failed_download_is_reported_before_training(
     hub: Path,
     write_recipe: Callable[..., Path],
     tmp_path: Path,
@@ -318,9 +318,9 @@ def test_without_network_it_is_told_before_training(
         monkeypatch.setattr(vgg, "_address", lambda network: url)
         losses = block("")
         del losses["p"]["weights"]
-        told = refusal(capsys, write_recipe(losses=losses), tmp_path / "run")
+        printed = refusal(capsys, write_recipe(losses=losses), tmp_path / "run")
     assert (
         f"losses.p  needs the weights of vgg16, which are not at {hub}/vgg16-397923af.pth "
         f"and could not be downloaded from {url}: "
-    ) in told
-    assert "Put the file there by hand, or give its path: `weights: FILE`" in told
+    ) in printed
+    assert "Put the file there by hand, or give its path: `weights: FILE`" in printed

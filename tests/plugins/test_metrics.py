@@ -18,7 +18,7 @@ SHAPES = [(3, 64, 48), (1, 33, 70), (3, 11, 11), (4, 12, 300)]
 
 
 def pair(seed: int, shape: tuple[int, ...], noise: float = 0.2) -> tuple[Tensor, Tensor]:
-    """A smooth picture and a noisy one, beyond [-1, 1] in places."""
+    """A smooth picture and a noisy one, with some values outside [-1, 1]."""
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, shape[0], 4, 4, generator=rng) * 2 - 1
     reference = torch.nn.functional.interpolate(coarse, shape[1:], mode="bicubic")
@@ -70,7 +70,7 @@ def test_psnr_by_hand() -> None:
     assert value(PSNR(), (black, grey)) == pytest.approx(20 * math.log10(255 / level), abs=1e-12)
 
 
-def test_psnr_averages_images_and_not_errors() -> None:
+def test_psnr_averages_over_images_and_not_over_errors() -> None:
     near, far = pair(0, (3, 16, 16), 0.02), pair(1, (3, 16, 16), 0.5)
     assert value(PSNR(), near, far) == pytest.approx((value(PSNR(), near) + value(PSNR(), far)) / 2, abs=1e-12)
 
@@ -81,7 +81,7 @@ def test_identical_images() -> None:
     assert value(SSIM(), (image, image)) == pytest.approx(1, abs=1e-12)
 
 
-def test_psnr_ends_at_100_dB() -> None:
+def test_psnr_is_limited_to_100_dB() -> None:
     reference = torch.zeros(1, 3, 256, 256)
     output = reference.clone()
     output[0, 0, 0, 0] = 0.8 / 127.5
@@ -90,7 +90,7 @@ def test_psnr_ends_at_100_dB() -> None:
 
 
 @pytest.mark.parametrize("metric", [PSNR, SSIM])
-def test_what_8_bits_do_not_show_does_not_count(metric: type[Metric]) -> None:
+def test_differences_below_8_bits_are_ignored(metric: type[Metric]) -> None:
     reference = pair(0, (3, 32, 32))[1]
     centred = (to_uint8(reference).float() + 0.5) / 127.5 - 1
     assert value(metric(), (centred + 1e-3, centred)) == value(metric(), (centred, centred))
@@ -98,7 +98,7 @@ def test_what_8_bits_do_not_show_does_not_count(metric: type[Metric]) -> None:
 
 
 @pytest.mark.parametrize("metric", [PSNR, SSIM])
-def test_takes_float64_and_images_that_ask_for_gradients(metric: type[Metric]) -> None:
+def test_takes_float64_and_images_that_require_gradients(metric: type[Metric]) -> None:
     output, reference = pair(0, (3, 32, 32))
     expected = value(metric(), (output, reference))
     assert value(metric(), (output.double().requires_grad_(), reference.double())) == expected
@@ -111,7 +111,7 @@ def test_ssim_refuses_images_smaller_than_its_window(height: int, width: int) ->
 
 
 @pytest.mark.parametrize("metric", [PSNR, SSIM])
-def test_says_what_it_computes(metric: type[Metric]) -> None:
+def test_the_protocol_describes_the_computation(metric: type[Metric]) -> None:
     assert metric.higher_is_better
     assert "8 bits" in metric.protocol
     assert "\n" not in metric.protocol

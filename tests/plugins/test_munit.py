@@ -16,7 +16,7 @@ def instance_norm(x: Tensor) -> Tensor:
 
 
 class Weights:
-    """The weights of a network in the order in which its layers compute: what a second implementation needs."""
+    """The weights of a network in the order in which its layers are called, for a second implementation."""
 
     def __init__(self, values: dict[str, Tensor]) -> None:
         self.values = iter(values.values())
@@ -39,7 +39,7 @@ class Weights:
 
 
 def encode(images: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-    """Content and style as METHODS has them, 2 halvings of the content and 4 of the style."""
+    """Content and style by the paper's equations, with 2 halvings of the content and 4 of the style."""
     x = instance_norm(weights.conv(images, 3)).relu()
     x = instance_norm(weights.conv(x, 1, stride=2)).relu()
     x = instance_norm(weights.conv(x, 1, stride=2)).relu()
@@ -77,12 +77,12 @@ def decode(content: Tensor, style: Tensor, weights: Weights) -> Tensor:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_it_computes_what_the_paper_has(count: int) -> None:
+def test_it_computes_the_network_of_the_paper(count: int) -> None:
     torch.manual_seed(0)
     network = MUNITGenerator(3, 2, width=4, mlp_width=16).double()
     with torch.no_grad():
         for value in network.parameters():
-            value.add_(0.05 * torch.randn_like(value))  # so that biases and β matter
+            value.add_(0.05 * torch.randn_like(value))  # so that biases and β have an effect
     weights = Weights(network.state_dict())
     images = torch.rand(count, 3, 32, 24, dtype=torch.float64) * 2 - 1
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_it_computes_what_the_paper_has(count: int) -> None:
     assert style.shape == (count, 8)
 
 
-def test_parameter_counts_are_those_in_print() -> None:
+def test_parameter_counts_are_the_published_ones() -> None:
     with torch.device("meta"):
         generator, discriminator = MUNITGenerator(3, 3), Multiscale(3)
     assert sum(value.numel() for value in generator.parameters()) == 15_026_187
@@ -114,7 +114,7 @@ def test_parameter_counts_are_those_in_print() -> None:
     ]
 
 
-def test_the_style_alone_changes_the_look() -> None:
+def test_the_output_changes_with_the_style() -> None:
     torch.manual_seed(0)
     network = MUNITGenerator(3, 3, width=4, blocks=1, style_channels=2)
     content, _ = network.encode(torch.rand(1, 3, 16, 16))
@@ -123,7 +123,7 @@ def test_the_style_alone_changes_the_look() -> None:
     assert not torch.allclose(left, network.decode(content, torch.ones(1, 2)), atol=1e-4)
 
 
-def test_discriminator_is_several_on_halved_images() -> None:
+def test_discriminator_is_one_network_for_each_scale() -> None:
     torch.manual_seed(0)
     network = Multiscale(3, width=4).double()
     with torch.no_grad():
@@ -137,10 +137,13 @@ def test_discriminator_is_several_on_halved_images() -> None:
         x = images
         for scale in range(3):
             if scale:
-                # Averages of 3×3 places, of which those outside do not count.
+                # Averages over 3×3 pixels that leave out those outside the image.
                 padded = F.pad(torch.stack((x, torch.ones_like(x))), (1, 1, 1, 1))
-                sums = sum(padded[..., i::2, j::2][..., : -(-x.shape[2] // 2), : -(-x.shape[3] // 2)]
-                           for i in range(3) for j in range(3))  # fmt: skip
+                sums = sum(
+                    padded[..., i::2, j::2][..., : -(-x.shape[2] // 2), : -(-x.shape[3] // 2)]
+                    for i in range(3)
+                    for j in range(3)
+                )
                 assert isinstance(sums, Tensor)
                 x = sums[0] / sums[1]
             y = x
@@ -152,7 +155,7 @@ def test_discriminator_is_several_on_halved_images() -> None:
 
 
 @pytest.mark.parametrize(("scales", "layers", "norm"), [(1, 1, "instance"), (3, 2, "none"), (2, 3, "instance")])
-def test_discriminator_says_what_it_needs(scales: int, layers: int, norm: str) -> None:
+def test_discriminator_declares_its_smallest_side(scales: int, layers: int, norm: str) -> None:
     network = Multiscale(1, scales=scales, layers=layers, width=2, norm=norm)  # type: ignore[arg-type]
     assert len(network(torch.rand(1, 1, network.smallest, network.smallest + 3))) == scales
     with pytest.raises((RuntimeError, ValueError)):

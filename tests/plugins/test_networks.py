@@ -1,4 +1,4 @@
-"""What holds for every generator and every discriminator that is registered."""
+"""Properties of every registered generator and discriminator."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def maps(output: Tensor | list[Tensor]) -> list[Tensor]:
 
 
 def scalar(output: Tensor | list[Tensor]) -> Tensor:
-    """A sum in which every value has a weight of its own."""
+    """A sum in which every value has a different weight."""
     generator = torch.Generator().manual_seed(1)
     weights = [torch.randn(value.shape, generator=generator, dtype=torch.float64) for value in maps(output)]
     parts = [(value * weight.to(value.dtype)).sum() for value, weight in zip(maps(output), weights, strict=True)]
@@ -68,7 +68,7 @@ def images(count: int, height: int = 64, width: int = 48) -> Tensor:
     return torch.rand(count, 3, height, width, generator=generator) * 2 - 1
 
 
-def test_every_network_is_here() -> None:
+def test_every_registered_network_is_tested() -> None:
     assert {name.partition(" ")[0] for name in GENERATORS} == set(_REGISTRY.names("generator"))
     assert {name.partition(" ")[0] for name in DISCRIMINATORS} == set(_REGISTRY.names("discriminator"))
 
@@ -105,7 +105,7 @@ def test_half_precision_is_near(kind: str, name: str) -> None:
 def test_a_copy_and_a_reloaded_network_are_the_same(kind: str, name: str) -> None:
     network = build(kind, name)
     with torch.no_grad():
-        for _ in range(2):  # what is kept besides the weights has moved
+        for _ in range(2):  # changes the state that is kept besides the weights
             network(images(2))
     network.eval()
     other = build(kind, name)
@@ -122,7 +122,7 @@ def test_a_copy_and_a_reloaded_network_are_the_same(kind: str, name: str) -> Non
 
 
 @networks
-def test_evaluation_is_repeatable_and_leaves_the_state_alone(kind: str, name: str) -> None:
+def test_evaluation_is_repeatable_and_does_not_change_the_state(kind: str, name: str) -> None:
     network = build(kind, name).eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_evaluation_is_repeatable_and_leaves_the_state_alone(kind: str, name: st
 
 
 @networks
-def test_training_is_decided_by_the_seed(kind: str, name: str) -> None:
+def test_training_is_determined_by_the_seed(kind: str, name: str) -> None:
     def trained() -> list[Tensor]:
         network = build(kind, name)
         optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
@@ -148,7 +148,7 @@ def test_training_is_decided_by_the_seed(kind: str, name: str) -> None:
 
 @networks
 @pytest.mark.parametrize("count", [1, 2])
-def test_memory_order_changes_nothing(kind: str, name: str, count: int) -> None:
+def test_the_memory_format_does_not_change_the_result(kind: str, name: str, count: int) -> None:
     def gradients(network: nn.Module, given: Tensor) -> Iterator[tuple[str, Tensor]]:
         given = given.clone(memory_format=torch.preserve_format).requires_grad_()
         output = network(given)
@@ -168,7 +168,7 @@ def test_memory_order_changes_nothing(kind: str, name: str, count: int) -> None:
 
 
 @networks
-def test_it_can_be_rehearsed_without_values(kind: str, name: str) -> None:
+def test_it_runs_on_the_meta_device(kind: str, name: str) -> None:
     with torch.device("meta"):
         network = build(kind, name)
     expected = [value.shape for value in maps(build(kind, name)(images(2)))]

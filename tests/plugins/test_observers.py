@@ -91,7 +91,7 @@ def command(recipe: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 8 steps that nothing happened to."""
+    """A run of 8 steps without interruption."""
     folder = tmp_path_factory.mktemp("unbroken")
     assert train(write(folder), folder / "run") == 0
     return folder / "run"
@@ -99,7 +99,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same run, killed in step 7 after a checkpoint at step 4, and gone on with."""
+    """The same run, killed in step 7 after a checkpoint at step 4, and resumed."""
     folder = tmp_path_factory.mktemp("resumed")
     mishap = {"type": "mishap", "step": 7, "marker": str(folder / "happened")}
     recipe, out = write(folder, observers={"mishap": mishap}), folder / "run"
@@ -108,7 +108,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert logged(out)[-1]["step"] == 6
     with (out / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 7, "epo')
-    time.sleep(1.1)  # event files are in the order of the seconds in their names; no second process starts that soon
+    time.sleep(1.1)  # the names of event files contain seconds, and determine their order
     assert train(recipe, out) == 0
     return out
 
@@ -141,7 +141,7 @@ def test_the_log_holds_losses_rates_and_results(unbroken: Path) -> None:
     assert seconds[0] > 0
 
 
-def test_the_log_of_a_resumed_run_is_that_of_an_unbroken_one(unbroken: Path, resumed: Path) -> None:
+def test_the_log_of_a_resumed_run_equals_that_of_an_uninterrupted_one(unbroken: Path, resumed: Path) -> None:
     def timeless(row: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in row.items() if key != "seconds"}
 
@@ -204,7 +204,7 @@ def test_tensorboard_shows_every_number_picture_and_the_recipe(unbroken: Path) -
     assert "keep_checkpoints: 3" in text.tensor_proto.string_val[0].decode(), "defaults are filled in"
 
 
-def test_tensorboard_shows_no_step_twice_when_a_run_goes_on(unbroken: Path, resumed: Path) -> None:
+def test_tensorboard_shows_no_step_twice_after_a_resume(unbroken: Path, resumed: Path) -> None:
     assert len(list((resumed / "tensorboard").iterdir())) == 2
     once, twice = events(unbroken), events(resumed)
     assert set(twice.Tags()["scalars"]) == set(once.Tags()["scalars"])
@@ -215,11 +215,11 @@ def test_tensorboard_shows_no_step_twice_when_a_run_goes_on(unbroken: Path, resu
         assert [item.step for item in twice.Images(tag)] == [3, 6, 8]
 
 
-def test_tensorboard_loses_nothing_with_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_writes_events_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = RecordWriter.write
 
     def slow(writer: RecordWriter, data: bytes) -> None:
-        time.sleep(0.05)  # a thread of TensorBoard's writes; it must be waited for
+        time.sleep(0.05)  # a thread of TensorBoard writes, and has to be waited for
         plain(writer, data)
 
     monkeypatch.setattr(RecordWriter, "write", slow)
@@ -238,7 +238,7 @@ def test_tensorboard_loses_nothing_with_the_process(tmp_path: Path, monkeypatch:
 
 
 def places(grid: npt.NDArray[np.uint8], panel: npt.NDArray[np.uint8], tolerance: int = 0) -> list[tuple[int, int]]:
-    """(left, top) of every place where the panel stands in the grid, give or take `tolerance` in each value."""
+    """(left, top) of every position of the panel in the grid, with values equal up to `tolerance`."""
     height, width = panel.shape[:2]
     rows, wanted = grid.astype(np.int16), panel.astype(np.int16)
     starts = np.lib.stride_tricks.sliding_window_view(rows, (1, 9, 3))[:, :, 0, 0]
@@ -251,12 +251,12 @@ def enlarged(picture: npt.NDArray[np.uint8], zoom: int) -> npt.NDArray[np.uint8]
     return picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
-def test_samples_are_files_in_the_order_of_time(unbroken: Path) -> None:
+def test_sample_files_sort_by_step(unbroken: Path) -> None:
     names = sorted(path.name for path in (unbroken / "samples").iterdir())
     assert names == [f"step-{n:07}-{direction}.png" for n in (3, 6, 8) for direction in ("A-B", "B-A")]
 
 
-def test_the_first_column_is_the_test_images(unbroken: Path) -> None:
+def test_the_first_column_shows_the_test_images(unbroken: Path) -> None:
     for direction, domain in (("A-B", "testA"), ("B-A", "testB")):
         grid = np.asarray(Image.open(unbroken / "samples" / f"step-0000008-{direction}.png"))
         found = []
@@ -333,7 +333,7 @@ def test_each_direction_has_its_own_grid() -> None:
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that is set by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -354,7 +354,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def play(observer: Observer, clock: Clock, steps: range, seconds: float) -> None:
+def run_steps(observer: Observer, clock: Clock, steps: range, seconds: float) -> None:
     for step in steps:
         clock.now += seconds
         observer.on_step(step)
@@ -365,7 +365,7 @@ def test_plain_lines_come_every_ten_seconds(clock: Clock, capsys: pytest.Capture
     watched = progress.Progress()
     watched.on_start(run_info(tmp_path, start=20))
     clock.now += 300  # compiling
-    play(watched, clock, range(21, 81), 1.0)
+    run_steps(watched, clock, range(21, 81), 1.0)
     watched.on_stop(80, finished=False)
     lines = capsys.readouterr().err.splitlines()
     assert [int(line.split()[1].partition("/")[0]) for line in lines] == [21, 31, 41, 51, 61, 71, 80]
@@ -374,15 +374,15 @@ def test_plain_lines_come_every_ten_seconds(clock: Clock, capsys: pytest.Capture
     assert lines[-1].split() == f"{words} adversarial 0.5000 adversarial/discriminators 0.2500 cycle 123.5".split()
 
 
-def test_pauses_slow_the_time_left_and_not_the_images_per_second(
+def test_pauses_count_for_the_time_left_but_not_for_the_images_per_second(
     clock: Clock, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     watched = progress.Progress()
     watched.on_start(run_info(tmp_path))
-    play(watched, clock, range(1, 51), 2.0)
+    run_steps(watched, clock, range(1, 51), 2.0)
     clock.now += 100
     watched.on_evaluation(50, [])
-    play(watched, clock, range(51, 52), 2.0)
+    run_steps(watched, clock, range(51, 52), 2.0)
     watched.on_stop(51, finished=False)
     last = capsys.readouterr().err.splitlines()[-1]
     assert "  2.0 images/s" in last
@@ -415,7 +415,7 @@ def test_a_run_without_a_terminal_prints_plain_lines(tmp_path: Path, capsys: pyt
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
-    """A terminal: the descriptor to write to, and what a person has seen so far."""
+    """A terminal: the descriptor to write to, and a function that returns its output so far."""
     master, slave = pty.openpty()
     seen = bytearray()
 
@@ -450,8 +450,11 @@ def test_a_terminal_shows_a_bar(interrupted: bool, tmp_path: Path, terminal: tup
     length = 100000 if interrupted else STEPS
     process = subprocess.Popen(
         command(write(tmp_path), tmp_path / "run", "--set", f"training.length={length} steps"),
-        stdin=slave, stdout=subprocess.PIPE, stderr=slave, env={**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env={**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "100"},
+    )
     if interrupted:
         while "cycle " not in shown():
             assert process.poll() is None, shown()
@@ -475,7 +478,7 @@ def test_a_terminal_shows_a_bar(interrupted: bool, tmp_path: Path, terminal: tup
 @pytest.mark.parametrize(
     ("what", "step", "status"), [("Ctrl-C", 3, 130), ("defect", 3, 1), ("defect", 0, 1), ("diverged", 3, 2)]
 )
-def test_the_terminal_is_left_clean_whatever_happens(
+def test_the_terminal_is_restored_after_every_kind_of_end(
     what: str,
     step: int,
     status: int,
@@ -498,7 +501,7 @@ def test_the_terminal_is_left_clean_whatever_happens(
     check_left_clean(shown())
 
 
-# All of them
+# All observers
 
 
 def test_observers_change_nothing(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_steps_are_those_of_the_paper(build: Build, expected: Tensor) -> None:
 
 
 @pytest.mark.parametrize("build", [adam, adamw, lambda p: sgd(p, lr=0.1)])
-def test_fused_where_torch_can(build: Build) -> None:
+def test_fused_where_torch_has_a_kernel(build: Build) -> None:
     on_cpu, on_meta = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, device="meta"))
     assert build([on_cpu]).param_groups[0]["fused"] is True
     for params in ([on_meta], [on_cpu, on_meta]):

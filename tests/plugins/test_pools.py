@@ -14,7 +14,7 @@ from translate_plugins.pools.history import History
 
 
 class OneByOne:
-    """The image pool as it is told: a list, one image after the other; the draws in the order of `History`."""
+    """The image pool as the paper describes it, with a list, image by image; draws in the order of `History`."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -37,7 +37,7 @@ class OneByOne:
 
 
 def batches(batch: int, count: int) -> Iterator[Tensor]:
-    """Batches of images whose pixels count up, so that every image is told from every other."""
+    """Batches of images with consecutive pixel values, so that all images differ."""
     for first in range(0, batch * count, batch):
         yield torch.arange(first, first + batch, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 3, 2, 4).contiguous()
 
@@ -47,7 +47,7 @@ def generator(seed: int) -> torch.Generator:
 
 
 @pytest.mark.parametrize(("size", "batch"), [(1, 1), (1, 4), (2, 7), (3, 1), (3, 2), (5, 5), (8, 3), (50, 1), (50, 4)])
-def test_does_as_the_pool_that_takes_images_one_by_one(size: int, batch: int) -> None:
+def test_equals_the_pool_that_takes_images_one_by_one(size: int, batch: int) -> None:
     pool, expected = History(size=size), OneByOne(size)
     for step, images in enumerate(batches(batch, 150)):
         given = images.clone()
@@ -57,7 +57,7 @@ def test_does_as_the_pool_that_takes_images_one_by_one(size: int, batch: int) ->
         assert torch.equal(pool.get_extra_state()["images"], torch.stack(expected.stored))
 
 
-def test_returns_what_it_is_given_until_it_is_full() -> None:
+def test_returns_the_given_images_until_it_is_full() -> None:
     pool = History()
     for step, images in enumerate(batches(5, 10)):
         assert torch.equal(pool.query(images, generator(step)), images)
@@ -74,7 +74,7 @@ def test_returns_half_of_the_time_an_image_from_before_the_batch() -> None:
 def test_an_image_of_the_batch_can_come_back_within_it() -> None:
     images = next(batches(4, 1))
     outputs = {tuple(History(size=1).query(images, generator(seed))[:, 0, 0, 0].tolist()) for seed in range(200)}
-    # The first is stored. Each later one is returned, or changes places with the one stored before it.
+    # The first image is stored. Each later one is returned, or replaces the stored one, which is returned.
     expected = set()
     for swaps in itertools.product((False, True), repeat=3):
         stored, returned = 0, [0]
@@ -86,14 +86,14 @@ def test_an_image_of_the_batch_can_come_back_within_it() -> None:
 
 
 def test_writes_no_slot_twice_in_a_batch() -> None:
-    # On a GPU nobody knows which of two writes to one place wins, so the outputs on a CPU do not tell.
+    # The order of two writes to one place is undefined on a GPU, so the outputs on a CPU are no evidence.
     pool = History(size=2)
     for seed in range(50):
         slots = [slot for slot in pool._draw(8, generator(seed))[-1] if slot < 2]
         assert len(slots) == len(set(slots))
 
 
-def test_keeps_one_buffer_that_nobody_else_holds() -> None:
+def test_keeps_one_buffer_and_returns_no_view_of_it() -> None:
     pool = History(size=3)
     rng = generator(0)
     addresses = set()
@@ -118,7 +118,7 @@ def test_runs_on_the_meta_device() -> None:
 
 
 @pytest.mark.parametrize("filled", [0, 2, 10])
-def test_state_round_trips_and_the_run_goes_on_as_before(filled: int) -> None:
+def test_state_round_trips_and_the_next_queries_are_the_same(filled: int) -> None:
     pool = History(size=5)
     rng = generator(0)
     stream = list(batches(1, filled + 30))
@@ -143,7 +143,7 @@ def test_state_round_trips_and_the_run_goes_on_as_before(filled: int) -> None:
         assert torch.equal(used.query(images, rngs[1]), output)
 
 
-def test_state_is_a_copy_of_what_is_filled() -> None:
+def test_state_is_a_copy_of_the_stored_images() -> None:
     pool = History(size=50)
     images = next(batches(3, 1))
     pool.query(images, generator(0))
@@ -159,7 +159,7 @@ def test_state_is_a_copy_of_what_is_filled() -> None:
     assert torch.equal(other.get_extra_state()["images"], images)
 
 
-def test_says_what_does_not_fit() -> None:
+def test_images_and_states_that_do_not_fit_are_refused() -> None:
     pool = History(size=3)
     pool.query(torch.zeros(3, 3, 8, 8), generator(0))
     with pytest.raises(UserError, match=r"\(3, 8, 8\).*\(3, 8, 12\)"):

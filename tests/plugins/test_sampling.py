@@ -12,7 +12,7 @@ from translate_plugins.sampling import BlurDown, BlurUp
 
 
 def by_hand(maps: Tensor, line: list[float]) -> Tensor:
-    """Every map convolved with the outer product of `line` with itself, tap by tap, without padding."""
+    """Each map convolved with the outer product of `line` with itself, value by value, without padding."""
     height, width = (side - len(line) + 1 for side in maps.shape[2:])
     total = torch.zeros(*maps.shape[:2], height, width, dtype=maps.dtype)
     for i, vertical in enumerate(line):
@@ -22,7 +22,7 @@ def by_hand(maps: Tensor, line: list[float]) -> Tensor:
 
 
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (8, 6), (7, 9)])
-def test_down_is_the_blur_at_every_second_place(height: int, width: int) -> None:
+def test_down_is_the_blur_at_every_second_pixel(height: int, width: int) -> None:
     maps = torch.randn(2, 3, height, width, dtype=torch.float64)
     expected = by_hand(F.pad(maps, (1, 1, 1, 1), mode="reflect"), [0.25, 0.5, 0.25])[..., ::2, ::2]
     torch.testing.assert_close(BlurDown(3).double()(maps), expected, rtol=0, atol=1e-12)
@@ -30,7 +30,7 @@ def test_down_is_the_blur_at_every_second_place(height: int, width: int) -> None
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 3), (5, 8)])
-def test_up_is_the_blur_of_zeros_between(height: int, width: int) -> None:
+def test_up_is_the_blur_after_inserting_zeros(height: int, width: int) -> None:
     maps = torch.randn(2, 3, height, width, dtype=torch.float64)
     padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
     spread = torch.zeros(2, 3, 2 * height + 4, 2 * width + 4, dtype=torch.float64)
@@ -44,7 +44,7 @@ def test_up_is_the_blur_of_zeros_between(height: int, width: int) -> None:
     torch.testing.assert_close(found, linear, rtol=0, atol=1e-12)
 
 
-def test_flat_maps_stay_flat() -> None:
+def test_constant_maps_stay_constant() -> None:
     flat = torch.full((1, 2, 6, 6), 0.5, dtype=torch.float64)
     torch.testing.assert_close(BlurDown(2).double()(flat), flat[..., :3, :3], rtol=0, atol=1e-15)
     torch.testing.assert_close(BlurUp(2).double()(flat), flat.repeat(1, 1, 2, 2), rtol=0, atol=1e-15)
@@ -97,8 +97,8 @@ def up(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def test_antialiased_resnet_computes_the_list_of_cut() -> None:
-    """The flat list of CUT's generator, its indices in print, once more by plain functions."""
+def test_antialiased_resnet_computes_the_generator_of_cut() -> None:
+    """Against the flat list of layers of CUT's generator, by its published indices, with plain functions."""
     torch.manual_seed(0)
     network = ResNet(3, 2, blocks=9, width=4, antialias=True).double()
     weights = network.state_dict()
@@ -130,7 +130,7 @@ def test_antialiased_resnet_computes_the_list_of_cut() -> None:
         torch.testing.assert_close(value, taps[index], rtol=0, atol=1e-10)
 
 
-def test_antialiased_patchgan_computes_what_cut_has() -> None:
+def test_antialiased_patchgan_computes_the_discriminator_of_cut() -> None:
     torch.manual_seed(0)
     network = PatchGAN(3, width=4, antialias=True).double()
     weights = network.state_dict()
@@ -149,7 +149,7 @@ def test_antialiased_patchgan_computes_what_cut_has() -> None:
 
 def test_antialiasing_keeps_small_shifts_small() -> None:
     def change(antialias: bool) -> float:
-        """How much else changes when the image is shifted by one pixel."""
+        """The change of the output, besides a shift, when the image is shifted by one pixel."""
         torch.manual_seed(0)
         network = ResNet(1, 1, blocks=1, width=8, antialias=antialias).double()
         images = F.avg_pool2d(torch.randn(1, 1, 70, 71, dtype=torch.float64), 7, stride=1)
@@ -161,6 +161,6 @@ def test_antialiasing_keeps_small_shifts_small() -> None:
     assert change(antialias=True) < 0.5 * change(antialias=False)
 
 
-def test_antialias_leaves_no_choice_of_upsample() -> None:
+def test_antialias_and_upsample_exclude_each_other() -> None:
     with pytest.raises(UserError, match=r"antialias: true and upsample: resize_conv.*leave one"):
         ResNet(3, 3, upsample="resize_conv", antialias=True)

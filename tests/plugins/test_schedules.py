@@ -36,7 +36,7 @@ def test_linear_decay_in_steps() -> None:
     assert [schedule.factor(step) for step in range(10)] == pytest.approx([1] * 6 + [4 / 5, 3 / 5, 2 / 5, 1 / 5])
 
 
-def test_linear_decay_counts_a_begun_epoch() -> None:
+def test_linear_decay_counts_a_partial_epoch() -> None:
     schedule = LinearDecay(10, 4, constant=Length(1, "epochs"))
     assert [schedule.factor(step) for step in range(10)] == pytest.approx([1] * 4 + [2 / 3] * 4 + [1 / 3] * 2)
 
@@ -96,14 +96,14 @@ def test_warmup_rises_to_one() -> None:
 
 
 def test_warmup_multiplies_another_schedule() -> None:
-    """Which counts from the beginning of the run, as if there were no warmup."""
+    """The other schedule counts from the beginning of the run, as without warmup."""
     schedule = Warmup(40, 5, over=Length(8, "steps"), then=Cosine)
     cosine = Cosine(40, 5)
     for step in range(40):
         assert schedule.factor(step) == pytest.approx(min((step + 1) / 8, 1) * cosine.factor(step), abs=1e-15)
 
 
-def test_warmup_tells_a_schedule_that_watches() -> None:
+def test_warmup_passes_losses_to_the_other_schedule() -> None:
     inner = Plateau(40, 5, patience=0, gamma=0.5)
     schedule = Warmup(40, 5, over=Length(2, "steps"), then=lambda **given: inner)
     for loss in (1.0, 1.0):
@@ -135,7 +135,7 @@ LOSSES = {
         {"patience": 3, "threshold": 0.0, "floor": 0.5},
     ],
 )
-def test_plateau_is_that_of_torch(name: str, options: dict[str, Any]) -> None:
+def test_plateau_equals_that_of_torch(name: str, options: dict[str, Any]) -> None:
     rate = 0.02
     weight = torch.nn.Parameter(torch.zeros(()))
     optimizer = torch.optim.SGD([weight], lr=rate)
@@ -159,14 +159,14 @@ def test_plateau_is_that_of_torch(name: str, options: dict[str, Any]) -> None:
 
 
 def test_plateau_below_zero() -> None:
-    """A critic's loss may be negative; a hair above the best is no improvement there either."""
+    """The loss of a critic may be negative; a loss slightly above the best is not an improvement there either."""
     schedule = Plateau(100, 10, patience=0, threshold=0.1, gamma=0.5)
     for loss, factor in ((-1.0, 1), (-1.2, 1), (-1.19, 0.5), (-1.3, 0.25), (-1.4, 0.25)):
         schedule.after_epoch(loss)
         assert schedule.factor(0) == factor, loss
 
 
-def test_plateau_goes_on_from_its_state() -> None:
+def test_plateau_resumes_from_its_state() -> None:
     whole, first = (Plateau(100, 10, patience=1, gamma=0.5) for _ in range(2))
     losses = LOSSES["up and down"]
     for loss in losses:
@@ -192,10 +192,10 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_run_that_was_stopped_learns_at_the_same_rates(
+def test_a_resumed_run_has_the_same_learning_rates(
     name: str, write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Stopped within an epoch. An epoch of this data set has 6 steps."""
+    """The run is stopped within an epoch of 6 steps."""
     recipe = write_recipe(schedule=SCHEDULES[name], observers={"progress": None, "tensorboard": None, "samples": None})
 
     def train(folder: str, length: int) -> None:

@@ -28,15 +28,15 @@ NETWORKS: dict[str, Callable[[], Johnson | ResNet | UNet]] = {
 }
 
 
-def again(network: Johnson | ResNet | UNet, images: Tensor) -> dict[str, Tensor]:
-    """Every tap, by a walk over the layers that computes nothing in place; the names counted anew."""
+def expected_taps(network: Johnson | ResNet | UNet, images: Tensor) -> dict[str, Tensor]:
+    """Every tap, by calling the layers one by one without in-place computation; names are counted separately."""
     found: dict[str, Tensor] = {}
     if isinstance(network, UNet):
         found["image"] = x = images
         first = network.model.model[0]
         levels = [module for module in network.modules() if isinstance(module, Level)]
         convolutions = [first, *(level.model[1] for level in levels)]
-        # The innermost level has no norm, and a ReLU in its place.
+        # The innermost level has a ReLU in place of the norm.
         norms = [nn.Identity(), *(level.model[2] for level in levels[:-1]), nn.Identity()]
         for number, (convolution, norm) in enumerate(zip(convolutions, norms, strict=True), start=1):
             found[f"down{number}"] = convolution(x)
@@ -72,19 +72,19 @@ def build(name: str) -> Johnson | ResNet | UNet:
 def test_every_tap_has_its_map_and_its_channels(name: str) -> None:
     network = build(name)
     images = images_for(network)
-    expected = again(network, images)
+    expected = expected_taps(network, images)
     assert list(expected) == list(network.taps)
     names = tuple(network.taps)
-    for asked in (names, names[::-1], (names[-1], names[0]), (names[1], names[1]), ()):
-        found = network.features(images, asked)
-        assert len(found) == len(asked)
-        for tap, value in zip(asked, found, strict=True):
-            torch.testing.assert_close(value, expected[tap], rtol=0, atol=1e-12, msg=f"{tap} of {asked}")
+    for taps in (names, names[::-1], (names[-1], names[0]), (names[1], names[1]), ()):
+        found = network.features(images, taps)
+        assert len(found) == len(taps)
+        for tap, value in zip(taps, found, strict=True):
+            torch.testing.assert_close(value, expected[tap], rtol=0, atol=1e-12, msg=f"{tap} of {taps}")
             assert value.shape[1] == network.taps[tap]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_are_those_of_the_map_that_came_back(name: str) -> None:
+def test_gradients_are_those_of_the_returned_map(name: str) -> None:
     network = build(name)
     images = images_for(network).requires_grad_()
     names = tuple(network.taps)
@@ -93,7 +93,7 @@ def test_gradients_are_those_of_the_map_that_came_back(name: str) -> None:
         total = torch.stack([(value.sin() * (place + 1)).sum() for place, value in enumerate(maps)]).sum()
         return list(torch.autograd.grad(total, [images, *network.parameters()], allow_unused=True))
 
-    expected = gradients([again(network, images)[tap] for tap in names])
+    expected = gradients([expected_taps(network, images)[tap] for tap in names])
     found = gradients(network.features(images, names))
     assert any(value is None for value in found), "what lies deeper than the last tap gets no gradient"
     for left, right in zip(expected, found, strict=True):
@@ -152,7 +152,7 @@ def test_the_taps_of_cut() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_taps_leave_the_translation_and_the_image_alone(name: str) -> None:
+def test_taps_do_not_change_the_translation_or_the_image(name: str) -> None:
     network = build(name).eval()
     images = images_for(network)
     before = images.clone()

@@ -34,7 +34,7 @@ def mixed(x: Tensor, rho: Tensor) -> Tensor:
     return rho * normed(x, (2, 3), True) + (1 - rho) * normed(x, (1, 2, 3), True)
 
 
-def test_parameter_counts_are_those_in_print() -> None:
+def test_parameter_counts_are_the_published_ones() -> None:
     with torch.device("meta"):
         full, light = UGATITGenerator(3, 3), UGATITGenerator(3, 3, light=True)
         whole, local = UGATITDiscriminator(3), UGATITDiscriminator(3, layers=5)
@@ -47,7 +47,7 @@ def test_parameter_counts_are_those_in_print() -> None:
 
 
 def moved(network: nn.Module) -> nn.Module:
-    """The network with every weight moved, so that none is 0 or 1."""
+    """The network with every weight changed, so that none is 0 or 1."""
     with torch.no_grad():
         for value in network.parameters():
             value.add_(0.1 * torch.rand_like(value))
@@ -56,7 +56,7 @@ def moved(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("light", [False, True])
-def test_the_generator_computes_what_the_paper_has(light: bool, count: int) -> None:
+def test_the_generator_computes_the_network_of_the_paper(light: bool, count: int) -> None:
     torch.manual_seed(0)
     network = UGATITGenerator(3, 2, width=4, light=light, **({} if light else {"size": 32})).double()
     values = iter(moved(network).state_dict().values())
@@ -83,7 +83,7 @@ def test_the_generator_computes_what_the_paper_has(light: bool, count: int) -> N
     def adalin(y: Tensor, rho: Tensor) -> Tensor:
         return mixed(y, rho) * gamma[..., None, None] + beta[..., None, None]
 
-    # A module's own parameters come before those of its parts, so ρ is read where its AdaLIN stands.
+    # A module's own parameters come before those of its children, so ρ is read at the position of its AdaLIN.
     for _ in range(4):
         y = adalin(conv(x, 1), next(values)).relu()
         x = x + adalin(conv(y, 1), next(values))
@@ -101,16 +101,16 @@ def test_the_generator_computes_what_the_paper_has(light: bool, count: int) -> N
 
 
 @pytest.mark.parametrize("layers", [2, 3, 5, 7])
-def test_the_discriminator_computes_what_the_paper_has(layers: int) -> None:
+def test_the_discriminator_computes_the_network_of_the_paper(layers: int) -> None:
     torch.manual_seed(0)
     network = UGATITDiscriminator(3, layers=layers, width=2).double()
     side = network.smallest + 6
     images = torch.rand(2, 3, side, side, dtype=torch.float64) * 2 - 1
-    moved(network)(images)  # the power iteration follows the weights
+    moved(network)(images)  # the power iteration adapts to the new weights
     state = network.eval().state_dict()
 
     def weight(key: str) -> Tensor:
-        """The weight over its largest singular value, as far as the power iteration has found it."""
+        """The weight divided by the power iteration's estimate of its largest singular value."""
         original = state[f"{key}.parametrizations.weight.original"]
         u, v = (state[f"{key}.parametrizations.weight.0.{vector}"] for vector in ("_u", "_v"))
         return original / (u @ original.flatten(1) @ v)
@@ -123,7 +123,7 @@ def test_the_discriminator_computes_what_the_paper_has(layers: int) -> None:
     logits = torch.cat(
         (x.mean(dim=(2, 3)) @ weight("attention.gap_fc").T, x.amax(dim=(2, 3)) @ weight("attention.gmp_fc").T), dim=1
     )
-    # The features meet the weights before their norm.
+    # The features are multiplied by the weights before spectral norm.
     gap, gmp = (state[f"attention.{fc}.parametrizations.weight.original"][0] for fc in ("gap_fc", "gmp_fc"))
     both = torch.cat((x * gap[:, None, None], x * gmp[:, None, None]), dim=1)
     x = F.conv2d(both, state["attention.conv1x1.weight"], state["attention.conv1x1.bias"])
@@ -175,7 +175,7 @@ def test_the_discriminator_can_be_copied_reloaded_and_trained() -> None:
 
 
 @pytest.mark.parametrize("layers", [2, 3, 5, 7])
-def test_the_discriminator_says_what_it_needs(layers: int) -> None:
+def test_the_discriminator_declares_its_smallest_side(layers: int) -> None:
     network = UGATITDiscriminator(3, layers=layers, width=1)
     assert network(torch.rand(1, 3, network.smallest, network.smallest + 5))[0].shape[2] == 1
     with pytest.raises(RuntimeError):
@@ -183,9 +183,9 @@ def test_the_discriminator_says_what_it_needs(layers: int) -> None:
 
 
 def test_an_adversarial_loss_takes_map_and_logits() -> None:
-    judged = UGATITDiscriminator(3, layers=5, width=2)(torch.rand(2, 3, 32, 32))
-    patches, logits = judged
-    found = combined(judged, LSGAN().on_real, "sum")
+    output = UGATITDiscriminator(3, layers=5, width=2)(torch.rand(2, 3, 32, 32))
+    patches, logits = output
+    found = combined(output, LSGAN().on_real, "sum")
     torch.testing.assert_close(found, (patches - 1).square().mean() + (logits - 1).square().mean())
 
 
@@ -203,7 +203,7 @@ def test_an_update_clips_every_mixture() -> None:
         assert norm.rho.requires_grad
 
 
-def test_the_full_model_takes_other_sizes_by_averages() -> None:
+def test_the_full_model_averages_features_of_other_sizes() -> None:
     torch.manual_seed(0)
     network = UGATITGenerator(3, 3, width=2, blocks=1, size=16).double()
     for height, width in ((16, 16), (32, 48), (8, 20)):

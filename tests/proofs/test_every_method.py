@@ -1,4 +1,4 @@
-"""What the engine promises holds for every method, not for CycleGAN alone: by its quickstart recipe, reduced."""
+"""The engine's guarantees hold for every method, shown with its reduced quickstart recipe."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A recipe and the folder of its run, with a checkpoint at every step."""
     folder = tmp_path_factory.mktemp(Path(request.param).stem)
     recipe = reduced(
-        REPOSITORY / "recipes" / request.param, folder,
-        length=f"{STEPS} steps", keep_checkpoints=STEPS, ema=0.9, evaluate_every="2 steps",
-    )  # fmt: skip
+        REPOSITORY / "recipes" / request.param,
+        folder,
+        length=f"{STEPS} steps",
+        keep_checkpoints=STEPS,
+        ema=0.9,
+        evaluate_every="2 steps",
+    )
     assert main([str(recipe), "--out", str(folder / "run"), "--device", "cpu"]) == 0
     return recipe, folder / "run"
 
@@ -43,7 +47,7 @@ def parts(run: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_resume_equality(after: int, trained: tuple[Path, Path], tmp_path: Path) -> None:
-    """The folder as a kill after that step would leave it; the same command then learns the same, bit for bit."""
+    """Resuming from the state after a kill at that step gives the same weights, bit for bit."""
     recipe, run = trained
     again = shutil.copytree(run, tmp_path / "again")
     for step in range(after + 1, STEPS + 1):
@@ -66,7 +70,7 @@ def test_translates_any_size_in_every_direction(trained: tuple[Path, Path]) -> N
 
 
 def test_an_ablation_varies_it(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    """Every loss but the adversarial one can be switched off, and an ablation makes a table of it."""
+    """Every loss but the adversarial one can be switched off in an ablation, which writes a table."""
     recipe, _ = trained
     losses = [name for name in yaml.safe_load(recipe.read_text())["losses"] if name != "adversarial"]
     vary = {f"losses.{losses[-1]}.weight": [0, 1]} if losses else {"optimizer.lr": [1e-4, 1e-3]}
@@ -84,7 +88,7 @@ def test_an_ablation_varies_it(trained: tuple[Path, Path], tmp_path: Path) -> No
         assert f'"{name}"' not in rows
 
 
-def test_the_pictures_are_of_the_side_that_was_asked_for(trained: tuple[Path, Path]) -> None:
+def test_samples_have_the_side_of_the_recipe(trained: tuple[Path, Path]) -> None:
     grids = sorted((trained[1] / "samples").glob("*.png"))
     assert grids
     assert min(Image.open(grids[0]).size) >= SIDE

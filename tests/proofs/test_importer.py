@@ -1,4 +1,4 @@
-"""The reference's files load as they are, at full size, whatever wrapped them."""
+"""The reference's files of weights load unchanged at full size, also from wrapped networks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def network(layout: str) -> nn.Module:
 
 
 def reference_file(layout: str, folder: Path, prefix: str = "", extra: dict[str, Tensor] | None = None) -> Path:
-    """A file of that layout, its tensors numbered so that no two could be confused."""
+    """A file of that layout, whose tensors have different values."""
     state = {
         prefix + key: torch.tensor(float(index)).expand(shape) if shape else torch.tensor(index)
         for index, (key, shape) in enumerate(LAYOUTS[layout].items())
@@ -72,7 +72,7 @@ def test_every_layout_loads(layout: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
-def test_what_wrappers_left_is_dropped(prefix: str, tmp_path: Path) -> None:
+def test_prefixes_of_wrappers_are_removed(prefix: str, tmp_path: Path) -> None:
     shared("golden")
     layout = "generator/resnet_9blocks/norm=instance/dropout=False"
     statistics = {
@@ -85,7 +85,7 @@ def test_what_wrappers_left_is_dropped(prefix: str, tmp_path: Path) -> None:
     assert_loaded(made, layout)
 
 
-def test_a_file_of_other_options_is_refused_whole(tmp_path: Path) -> None:
+def test_a_file_of_other_options_is_refused(tmp_path: Path) -> None:
     shared("golden")
     made = network("generator/resnet_6blocks/norm=instance/dropout=False")
     before = {key: value.clone() for key, value in made.state_dict().items()}

@@ -32,7 +32,7 @@ Loop = Callable[["World"], Iterator[Losses]]
 
 @dataclass
 class World:
-    """What a plain loop gets: networks of its own, the batches, and the numbers drawn, by step and in order."""
+    """The inputs of a plain loop: its own networks, the batches, and the drawn numbers, by step and in order."""
 
     networks: dict[str, nn.Module]
     batches: list[tuple[Tensor, Tensor]]
@@ -99,7 +99,7 @@ def pix2pix(world: World) -> Iterator[Losses]:
 
 
 def nce(query: list[Tensor], key: list[Tensor]) -> Tensor:
-    """PatchNCE over the taps: for each query its key among the keys of the other places of the same image."""
+    """PatchNCE over the taps: for each query the key at its place, against the keys of other places of the image."""
     total = torch.zeros((), dtype=torch.float64)
     for q, k in zip(query, key, strict=True):  # (N, P, C)
         for image_q, image_k in zip(q, k.detach(), strict=True):
@@ -150,7 +150,7 @@ def fastcut(world: World) -> Iterator[Losses]:
 
 
 def munit(world: World) -> Iterator[Losses]:
-    """D first, no 0.5; G: GAN over scales + 10·image + style + content + 10·cycle; styles drawn for either update."""
+    """D first, no 0.5; G: GAN over scales + 10·image + style + content + 10·cycle; styles are drawn for each update."""
     AE_A, AE_B, D_A, D_B = (world.networks[name] for name in ("AE_A", "AE_B", "D_A", "D_B"))
     options = {"lr": 1e-4, "weight_decay": 1e-4}
     adam_G, adam_D = world.adam("AE_A", "AE_B", **options), world.adam("D_A", "D_B", **options)
@@ -189,16 +189,16 @@ def munit(world: World) -> Iterator[Losses]:
 def ugatit(world: World) -> Iterator[Losses]:
     """D first, no 0.5, each on its map and its CAM logits; G: GAN + 10·cycle + 10·identity + 1000·CAM; ρ clipped."""
     G_AB, G_BA = world.networks["G_AB"], world.networks["G_BA"]
-    judges = {name: world.networks[name] for name in ("D_A_global", "D_A_local", "D_B_global", "D_B_local")}
+    discriminators = {name: world.networks[name] for name in ("D_A_global", "D_A_local", "D_B_global", "D_B_local")}
     options = {"lr": 1e-4, "weight_decay": 1e-4}
-    adam_G, adam_D = world.adam("G_AB", "G_BA", **options), world.adam(*judges, **options)
+    adam_G, adam_D = world.adam("G_AB", "G_BA", **options), world.adam(*discriminators, **options)
     for A, B, _ in world.steps():
         fake_B, cam_fake_B, _ = G_AB.attend(A)
         fake_A, cam_fake_A, _ = G_BA.attend(B)
         losses: Losses = {}
-        for name, D in judges.items():
+        for name, D in discriminators.items():
             fake, real = (fake_A, A) if "_A_" in name else (fake_B, B)
-            # Spectral norm moves on with every call; the reals come first, as they do in the authors' code.
+            # Spectral norm iterates with every call; real images come first, as in the authors' code.
             on_real, on_fake = D(real), D(fake.detach())
             losses[f"adversarial/{name}"] = sum(mse(r, 1) + mse(f, 0) for r, f in zip(on_real, on_fake, strict=True))
         update(adam_D, sum(losses.values()))
@@ -211,7 +211,7 @@ def ugatit(world: World) -> Iterator[Losses]:
         own["cam/cam_fake_B"] = 1000 * (bce(cam_fake_B, 1) + bce(cam_idt_B, 0))
         own["cam/cam_fake_A"] = 1000 * (bce(cam_fake_A, 1) + bce(cam_idt_A, 0))
         for domain, fake in (("A", fake_A), ("B", fake_B)):
-            scores = [*judges[f"D_{domain}_global"](fake), *judges[f"D_{domain}_local"](fake)]
+            scores = [*discriminators[f"D_{domain}_global"](fake), *discriminators[f"D_{domain}_local"](fake)]
             own[f"adversarial/fake_{domain}"] = sum(mse(score, 1) for score in scores)
         update(adam_G, sum(own.values()))
         with torch.no_grad():
@@ -222,15 +222,15 @@ def ugatit(world: World) -> Iterator[Losses]:
         yield {**losses, **own}
 
 
-# The product
+# The engine
 
 UNPAIRED = {"type": "unpaired_folders", "transform": {"crop": 24}}
 PATCHGAN = {"type": "patchgan", "layers": 1, "width": 4}
 ADAM_DECAYED = {"type": "adam", "lr": 1.0e-4, "betas": [0.5, 0.999], "weight_decay": 1.0e-4}
 ADAM = {"type": "adam", "lr": 2.0e-4, "betas": [0.5, 0.999]}
 CUT_RECIPE: dict[str, Any] = {
-    # With the paper's small weights in so narrow a network the norms divide by next to nothing, and Adam makes steps of
-    # 1e-9 out of the rounding in gradients that are zero, those of the biases before a norm.
+    # With the paper's small initial weights the norms of such a narrow network divide by very small numbers, and Adam
+    # turns the rounding errors in zero gradients (of biases before a norm) into steps of 1e-9.
     "generator": {"type": "resnet", "blocks": 2, "width": 4, "antialias": True, "init": {"type": "xavier", "gain": 1}},
     "discriminator": {**PATCHGAN, "antialias": True},
     "head": {"type": "mlp", "width": 8},
@@ -314,7 +314,7 @@ RECIPES: Mapping[str, tuple[Loop, dict[str, Any]]] = {
 
 
 def record_draws(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, list[Tensor]]]:
-    """Every generator that the methods ask for, drawn from once more, by step and name."""
+    """The draws of every random generator that the methods use, repeated, by step and name."""
     steps: list[dict[str, list[Tensor]]] = [{} for _ in range(STEPS)]
 
     def note(batch: Method, value: Tensor, names: tuple[str | int, ...], phase: str) -> None:
@@ -378,8 +378,8 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
     for network, module in own.items():
         state = run.networks[network].module.state_dict()
         for key, value in module.state_dict().items():
-            # Whether a discriminator sees the reals or the fakes first shows in its running statistics and nowhere
-            # else: in training they are not used, and afterwards it is not.
+            # The order in which a discriminator is given real images and fakes affects only its running statistics,
+            # which are not used in training.
             if "running_" in key and network.startswith("D"):
                 continue
             worst = max(worst, float((state[key] - value).abs().max()))
@@ -387,7 +387,7 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_fastcut_mirrors_some_steps_and_not_others() -> None:
-    """The steps that the comparison runs through hold both cases."""
+    """The steps of the comparison include both cases."""
     from translate_core.runtime.randomness import Draws
 
     coins = [bool(torch.rand((), generator=Draws(0, 0, step, 0).generator("flip")) < 0.5) for step in range(STEPS)]

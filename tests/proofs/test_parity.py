@@ -1,4 +1,4 @@
-"""The reference's golden runs, reproduced through the product's own path: importer, recipe, data set, trainer."""
+"""The reference's golden runs, reproduced with the engine: importer, recipe, data set, trainer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from translate_core.training.loader import Sampling, load_steps
 from translate_core.training.trainer import Trainer
 
 OURS = {"G_A": "G_AB", "G_B": "G_BA", "D_A": "D_B", "D_B": "D_A"}
-"""The reference's names of networks -> ours."""
+"""Names of networks in the reference -> in the engine."""
 LOSSES = {
     "G_A": "adversarial/fake_B",
     "G_B": "adversarial/fake_A",
@@ -32,12 +32,12 @@ LOSSES = {
     "idt_A": "identity/idt_B",
     "idt_B": "identity/idt_A",
 }
-"""The reference's names of losses -> ours."""
+"""Names of losses in the reference -> in the engine."""
 RUNS = ("cyclegan_resnet6_lsgan", "cyclegan_resnet6_lsgan_no_identity", "cyclegan_unet128_bce")
 
 
 def prepare(golden: Any, folder: Path) -> Path:
-    """Images as PNG files, weights as the reference's own files, and a recipe that names them."""
+    """Writes images as PNG files, weights as files of the reference, and a recipe that uses them."""
     options = json.loads(str(golden["options"]))
     for domain in "AB":
         images = golden[f"{domain}_uint8"]
@@ -133,8 +133,8 @@ def test_first_outputs(name: str, tmp_path: Path) -> None:
     from translate_core.runtime.randomness import Draws
 
     tensors = run.method.tensors(given, run.networks, run.calls, Draws(0, 0, 0, 0), grad=False)
-    judged = run.networks["D_B"](tensors["fake_B"]).detach().numpy()
+    scores = run.networks["D_B"](tensors["fake_B"]).detach().numpy()
     np.testing.assert_allclose(tensors["fake_B"].numpy(), golden["first/fake_B"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(tensors["rec_A"].numpy(), golden["first/rec_A"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(judged, golden["first/D_A(fake_B)"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(scores, golden["first/D_A(fake_B)"], rtol=0, atol=1e-12)
     dataset.close()

@@ -1,4 +1,4 @@
-"""Two processes under torchrun learn what one does with the batch of both."""
+"""Two processes under torchrun give the same weights as one process with the batch of both."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_two_ranks_equal_the_large_batch_and_resume(write_recipe: Callable[..., 
     assert expected.keys() == found.keys()
     for name, state in expected.items():
         for key, value in state.items():
-            # The biases before an instance norm have no true gradient; Adam makes steps of their rounding noise.
+            # The exact gradient of biases before an instance norm is 0; Adam turns rounding errors into steps.
             atol = 2e-3 if key.endswith("bias") else 1e-9
             torch.testing.assert_close(found[name][key], value, rtol=0, atol=atol, msg=f"{name} {key}")
 

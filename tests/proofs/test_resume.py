@@ -1,4 +1,4 @@
-"""A run that was killed and started again by the same command equals one that was not, bit for bit."""
+"""A run that was killed and resumed by the same command equals an uninterrupted run, bit for bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAINING = {
     "sample_every": "25 steps",
     "evaluate_every": "20 steps",
 }
-"""Six draws an epoch and checkpoints at every step: stops fall in the middle of epochs."""
+"""Six steps an epoch and a checkpoint at every step, so that stops fall within epochs."""
 
 
 def command(recipe: Path, out: Path, workers: int) -> list[str]:
@@ -41,7 +41,7 @@ def final_state(out: Path) -> dict[str, Any]:
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:
-    """Where two nested states are not the same to the bit."""
+    """The paths at which two nested states differ by a bit or more."""
     if type(left) is not type(right):
         return [path]
     if isinstance(left, torch.Tensor):
@@ -76,7 +76,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(recipe: Path) -> dict[str, Any]:
-    """The final state of a run that nobody disturbed, in the folder `unbroken` beside the recipe."""
+    """The final state of an uninterrupted run, in the folder `unbroken` beside the recipe."""
     out = recipe.parent / "unbroken"
     subprocess.run(command(recipe, out, 0), check=True, capture_output=True, timeout=120)
     state = final_state(out)
@@ -86,13 +86,13 @@ def unbroken(recipe: Path) -> dict[str, Any]:
 
 
 def progress(out: Path) -> int:
-    """Steps of the newest checkpoint."""
+    """The step of the newest checkpoint."""
     found = [int(path.stem[5:]) for path in (out / "checkpoints").glob("step-*.pt")]
     return max(found, default=0)
 
 
 def kill_when(arguments: list[str], ripe: Callable[[], bool]) -> bool:
-    """Starts a run and kills it as soon as `ripe`; returns whether it was still at work."""
+    """Starts a run and kills it once `ripe` returns true; returns whether it was still running."""
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while process.poll() is None and not ripe():
@@ -145,7 +145,7 @@ def test_killed_while_a_checkpoint_is_written(recipe: Path, unbroken: dict[str, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop(number: signal.Signals, recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
+def test_stopped_by_a_signal(number: signal.Signals, recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "stopped"
     arguments = command(recipe, out, 1)
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
@@ -167,7 +167,7 @@ def test_asked_to_stop(number: signal.Signals, recipe: Path, unbroken: dict[str,
     assert differences(unbroken, final_state(out)) == []
 
 
-def test_a_finished_run_says_so(recipe: Path, unbroken: dict[str, Any]) -> None:
+def test_a_finished_run_is_reported(recipe: Path, unbroken: dict[str, Any]) -> None:
     out = recipe.parent / "unbroken"
     before = (out / "checkpoints" / f"step-{STEPS}.pt").read_bytes()
     done = subprocess.run(command(recipe, out, 0), capture_output=True, text=True, timeout=120, check=False)
@@ -176,7 +176,7 @@ def test_a_finished_run_says_so(recipe: Path, unbroken: dict[str, Any]) -> None:
     assert (out / "checkpoints" / f"step-{STEPS}.pt").read_bytes() == before
 
 
-def test_a_longer_length_goes_on(recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
+def test_a_longer_length_continues_the_run(recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
     out = shutil.copytree(recipe.parent / "unbroken", tmp_path / "longer")
     longer = [*command(recipe, out, 0), "--set", f"training.length={STEPS + 3} steps"]
     done = subprocess.run(longer, capture_output=True, text=True, timeout=120, check=False)
@@ -184,7 +184,9 @@ def test_a_longer_length_goes_on(recipe: Path, unbroken: dict[str, Any], tmp_pat
     assert progress(out) == STEPS + 3
 
 
-def test_the_number_of_workers_changes_nothing(recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
+def test_the_number_of_workers_does_not_change_the_result(
+    recipe: Path, unbroken: dict[str, Any], tmp_path: Path
+) -> None:
     for workers in (1, 4):
         out = tmp_path / f"workers-{workers}"
         subprocess.run(command(recipe, out, workers), check=True, capture_output=True, timeout=120)

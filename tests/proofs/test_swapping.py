@@ -1,4 +1,4 @@
-"""Any component is swapped by one `--set`; what is switched off is never computed."""
+"""One `--set` swaps any component; tensors that no loss needs are never computed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def calls_in_a_step(run: Run, folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("off", ["losses.identity.weight=0", "losses.identity=null"])
-def test_without_identity_its_pass_is_never_computed(
+def test_without_identity_loss_its_pass_is_not_computed(
     off: str, write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     recipe = write_recipe()
@@ -93,13 +93,13 @@ def test_without_the_adversarial_loss_there_are_no_discriminators(
     assert [phase.side for phase in run.phases] == ["generators"]
 
 
-def test_without_the_cycle_the_second_pass_is_never_computed(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_without_cycle_loss_the_second_pass_is_not_computed(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     run = built(write_recipe(), "losses.cycle.weight=0")
     assert calls_in_a_step(run, tmp_path) == {"G_AB": 2, "G_BA": 2, "D_A": 3, "D_B": 3}
 
 
 def test_a_loss_of_the_other_side_leaves_no_gradient(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """In the generators' phase a discriminator passes gradients on and keeps none."""
+    """In the generators' phase gradients pass through a discriminator without reaching its weights."""
     run = built(write_recipe())
     trainer = Trainer(run, tmp_path, {})
     given = trainer._given(first_batch(run)[0])
@@ -119,7 +119,7 @@ def test_a_loss_of_the_other_side_leaves_no_gradient(write_recipe: Callable[...,
 
 
 def test_accumulation_equals_the_large_batch(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """In float64, without pools and draws: two micro-batches of 1 learn what one batch of 2 does."""
+    """Two micro-batches of 1 give the same weights as one batch of 2, in float64, without pools and draws."""
     recipe = write_recipe()
     common = ("training.precision=fp64", "losses.adversarial.pool={type: none}")
     weights = []

@@ -463,7 +463,7 @@ EQUATIONS = [
          files={"bad.py": registering("class L(Loss):\n    def generator_loss(self, tensors):\n"
                                       "        return {'x': tensors['fake_B'].detach().mean()}\n", "registry.loss('l', L)")}),
     Case("no pairs", ("plugins=[bad.py]", "method={type: bare}", "losses={cycle: {type: cycle}}", "discriminator=null"),
-         "losses.cycle  method Bare compares no tensors under 'cycle'. It has none. "
+         "losses.cycle  method Bare has no pairs 'cycle'. It has none. "
          "Or give `pairs`, such as {rec_A: real_A}, of these tensors: real_A, real_B, fake_B",
          files={"bad.py": BARE}),
 ]  # fmt: skip

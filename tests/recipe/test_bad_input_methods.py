@@ -63,7 +63,7 @@ WRONG = {
         "losses.nce  patch_nce compares embeddings, batch × patches × width, and was given 1×3×24×24: name the output "
         "of a projection head in `pairs`",
     ),
-    "losses.cam={type: cam}": ("losses.cam  method CUT compares no tensors under 'cam'. It has: nce.",),
+    "losses.cam={type: cam}": ("losses.cam  method CUT has no pairs 'cam'. It has: nce.",),
     "losses.adversarial.augment=[colour]": (
         "losses.adversarial.augment  must be a list, each one of color, translation, cutout, not [colour]",
     ),

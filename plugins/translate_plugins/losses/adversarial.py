@@ -55,7 +55,7 @@ class AdversarialLoss(Loss):
     def prepare(self, method: Method) -> None:
         """Creates a pool for every discriminator. Raises UserError when the method has no discriminator."""
         if not method.adversarial_pairs:
-            raise UserError(f"is adversarial, but method {type(method).__name__} has no discriminator")
+            raise UserError(f"needs a discriminator, and method {type(method).__name__} has none")
         self.pools = nn.ModuleDict({name: self._new_pool() for name in method.adversarial_pairs})
 
     @abstractmethod

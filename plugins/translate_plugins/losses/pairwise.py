@@ -28,7 +28,7 @@ class PairwiseLoss(Loss):
     def __init__(self, pairs: Pairs) -> None:
         super().__init__()
         if not pairs:
-            raise UserError("pairs names no tensors: leave it out, or give some, such as {rec_A: real_A}")
+            raise UserError("pairs is empty: leave it out, or give some, such as {rec_A: real_A}")
         self._given = pairs
         self.pairs: Mapping[str, str] = {}
 
@@ -42,7 +42,7 @@ class PairwiseLoss(Loss):
             return pairs
         has = f"It has: {', '.join(method.pairs)}" if method.pairs else "It has none"
         raise UserError(
-            f"method {type(method).__name__} compares no tensors under '{topic}'{did_you_mean(topic, method.pairs)} "
+            f"method {type(method).__name__} has no pairs '{topic}'{did_you_mean(topic, method.pairs)} "
             f"{has}. Or give `pairs`, such as {{rec_A: real_A}}, of these tensors: {', '.join(method.tensor_names())}"
         )
 

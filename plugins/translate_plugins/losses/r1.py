@@ -30,7 +30,7 @@ class R1(Loss):
     def prepare(self, method: Method) -> None:
         """Raises UserError when the method has no discriminator."""
         if not method.adversarial_pairs:
-            raise UserError(f"penalises discriminators, and method {type(method).__name__} has none")
+            raise UserError(f"needs a discriminator, and method {type(method).__name__} has none")
 
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """The penalty of each discriminator, by its name."""

@@ -1,4 +1,4 @@
-"""A method and networks of a few weights, for tests of losses against plain arithmetic."""
+"""A method and small networks, for tests of losses against plain arithmetic."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from translate_core.runtime.randomness import Draws
 from translate_core.training.phase import WeightedLoss
 
 
-class Game(Method):
-    """One generator, one discriminator; whatever else a test compares is given."""
+class ToyMethod(Method):
+    """One generator and one discriminator; further tensors are given by the test."""
 
     roles = (generator("G", "A", "B"), discriminator("D", "B"))
     order = (GENERATORS, DISCRIMINATORS)
@@ -36,7 +36,7 @@ class Game(Method):
 
 
 class Scales(nn.Module):
-    """A discriminator with a map and logits, both of the smooth kind that has a second derivative everywhere."""
+    """A smooth discriminator, twice differentiable: returns a map, or with `several` a map and logits."""
 
     def __init__(self, several: bool) -> None:
         super().__init__()
@@ -52,12 +52,12 @@ class Scales(nn.Module):
 
 
 def double(*shape: int, seed: int = 0) -> Tensor:
-    """Made images, (N, C, H, W) in [-1, 1], float64."""
+    """Random images, (N, C, H, W) in [-1, 1], float64."""
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
 
 
 def networks(several: bool = False) -> dict[str, nn.Module]:
-    """G and D in float64, the same at each call."""
+    """G and D in float64, with the same weights at each call."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return {"G": nn.Conv2d(3, 3, 3, padding=1).double(), "D": Scales(several).double()}
@@ -66,7 +66,7 @@ def networks(several: bool = False) -> dict[str, nn.Module]:
 def tensors_of(
     method: Method, given: Mapping[str, Any], modules: Mapping[str, nn.Module], calls: Calls, step: int = 0
 ) -> Method:
-    """A batch in flight."""
+    """The tensors of one batch."""
     handles = {
         role.name: Network(role, modules[role.name], calls, Precision(torch.float64))
         for role in method.roles
@@ -75,7 +75,7 @@ def tensors_of(
     return method.tensors(given, handles, calls, Draws(0, 0, step, 0), grad=True)
 
 
-def play(
+def loss_parts(
     loss: Loss,
     side: str,
     given: Mapping[str, Any],
@@ -83,15 +83,15 @@ def play(
     step: int = 0,
     method: Method | None = None,
 ) -> dict[str, Tensor]:
-    """The parts of one side of a loss that has been prepared, by name."""
+    """The parts of one side of a prepared loss, by name."""
     calls = Calls()
     parts = WeightedLoss("x", loss, 1.0).compute(
-        side, tensors_of(method or Game(), given, modules or {}, calls, step), calls
+        side, tensors_of(method or ToyMethod(), given, modules or {}, calls, step), calls
     )
     return {name.removeprefix("x/"): value for name, value in parts.items()}
 
 
 def prepared(loss: Loss, method: Method | None = None) -> Loss:
-    """The loss, ready."""
-    loss.prepare(method or Game())
+    """The loss, after `prepare`."""
+    loss.prepare(method or ToyMethod())
     return loss
