@@ -1,4 +1,4 @@
-"""What a user is told: faults collected with their path, and the exceptions that carry them."""
+"""Errors for users: faults with their paths, the exceptions that carry them, and wordings that messages share."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 
 class UserError(ValueError):
-    """Something the user asked for cannot be done. The message is complete: it is shown without a traceback."""
+    """An error of the user's. The message is complete: it is shown without a traceback."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and where.
+    """One error and its place.
 
-    path: dotted path of the key in the recipe (`losses.cycle.weight`), or the file.
-    message: what was asked, what exists, what to do.
+    path: dotted path of a key of the recipe (`losses.cycle.weight`), or a file.
+    message: what is wrong, what is possible instead, what to do.
     """
 
     path: str
@@ -30,12 +30,12 @@ class Fault:
 
 
 class FaultsError(UserError):
-    """Every fault that was found, shown at once."""
+    """All faults that were found, in one message."""
 
     def __init__(self, subject: str, faults: Sequence[Fault]) -> None:
         assert faults
         self.subject = subject
-        # Roles that share a block share its faults; each is told once.
+        # Roles that share a block repeat its faults; each is reported once.
         self.faults = tuple(dict.fromkeys(faults))
         super().__init__(self._render())
 
@@ -60,28 +60,28 @@ class DataError(FaultsError):
     """Faults of a data set on disk: folders that are missing or empty, files that do not decode."""
 
 
-def nearest(asked: str, existing: Iterable[str]) -> str | None:
-    """The existing name that `asked` was most likely meant to be; case is compared last."""
-    names = list(existing)
-    for name in names:
-        if name.lower() == asked.lower():
-            return name
-    by_lower = {name.lower(): name for name in names}
-    matches = difflib.get_close_matches(asked.lower(), by_lower, n=1, cutoff=0.6)
+def nearest(name: str, existing: Iterable[str]) -> str | None:
+    """The existing name that is most similar to `name`, None if none is; one that differs only in case wins."""
+    others = list(existing)
+    for other in others:
+        if other.lower() == name.lower():
+            return other
+    by_lower = {other.lower(): other for other in others}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[matches[0]] if matches else None
 
 
-def did_you_mean(asked: str, existing: Iterable[str]) -> str:
+def did_you_mean(name: str, existing: Iterable[str]) -> str:
     """The end of a message about a name that does not exist.
 
-    `, did you mean 'x'?` when one of the `existing` names is near to `asked`, else a full stop.
+    `, did you mean 'x'?` if one of the `existing` names is similar to `name`, else a full stop.
     """
-    match = nearest(asked, existing)
+    match = nearest(name, existing)
     return f", did you mean '{match}'?" if match else "."
 
 
 def no_file(path: Path) -> str:
-    """The wording for a file that does not exist, with one beside it of the same suffix that was most likely meant."""
+    """The message for a file that does not exist, with the most similar name beside it of the same suffix."""
     if path.is_dir():
         return f"{path} is a folder, not a file"
     beside = {item.stem: item.name for item in path.parent.glob(f"*{path.suffix}") if item.is_file()}
@@ -90,7 +90,7 @@ def no_file(path: Path) -> str:
 
 
 def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
-    """Faults in the order in which a recipe has their keys; those about keys that it lacks come after."""
+    """Faults in the order of their keys in the recipe; faults of missing keys come last in their block."""
 
     def place(fault: Fault) -> list[int]:
         places = []
@@ -105,9 +105,9 @@ def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
 
 
 def raised_at(error: BaseException) -> str:
-    """` (toy.py, line 3)`: the innermost place in a file that is not Python's own, torch's or the engine's."""
+    """` (toy.py, line 3)`: the innermost place of a traceback outside Python, torch and the engine, empty if none."""
     if isinstance(error, SyntaxError):
-        return ""  # its text has the place
+        return ""  # its message has the place
     found = ""
     trace = error.__traceback__
     while trace is not None:
@@ -119,7 +119,7 @@ def raised_at(error: BaseException) -> str:
 
 
 def _is_library(file: str) -> bool:
-    """Whether a file belongs to Python, to the engine, or to a library that calls plugins for it."""
+    """Whether a file belongs to Python, to the engine, or to a library through which the engine calls plugins."""
     return (
         (file.startswith(_STDLIB) and "-packages" not in file)
         or file.startswith("<")
@@ -129,7 +129,7 @@ def _is_library(file: str) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """What a component's constructor raised: its own words where they are meant for the user, else what and where."""
+    """The message for an exception of a component: of a ValueError its text, else its type, text and place."""
     if isinstance(error, ValueError):
         return str(error)
     return f"{type(error).__name__}: {error}{raised_at(error)}"

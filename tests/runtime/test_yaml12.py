@@ -1,4 +1,4 @@
-"""YAML as recipes use it. What is refused, and where, is in test_bad_input.py."""
+"""The YAML of recipes. Faults and their places are in tests/recipe/test_bad_input.py."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def test_not_a_number() -> None:
         {"1": "a", "true": "b", "null": "c", "2e-4": "d"},
     ],
 )
-def test_what_is_written_reads_back(value: object) -> None:
+def test_dumped_data_parse_to_the_same(value: object) -> None:
     assert parse(dump(value), "text") == value
 
 
-def test_one_line() -> None:
+def test_inline_is_one_line() -> None:
     data = {"type": "unet", "downs": [2, "off", None], "lr": 2e-4, "note": "a" * 500}
     assert parse(inline(data), "text") == data
     assert "\n" not in inline(data)
@@ -109,15 +109,15 @@ def test_one_line() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_recipe_survives(path: Path) -> None:
+def test_every_recipe_dumps_and_parses_to_the_same(path: Path) -> None:
     data = read(path)
     assert parse(dump(data), "text") == data
     assert list(parse(dump(data), "text")) == list(data)
 
 
-def test_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_tags_build_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for tag in ("object/apply:os.system", "object/new:os.system", "object:os.system", "name:os.system", "module:os"):
-        with pytest.raises(YamlError, match="asks for an object; a recipe holds plain data only"):
+        with pytest.raises(YamlError, match="is not a supported tag: a recipe holds plain data only"):
             parse(f"a: !!python/{tag} ['touch pwned']", "text")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""YAML as recipes use it: plain data only, the scalars of YAML 1.2, no duplicate keys."""
+"""The YAML of recipes: plain data only, the scalars of YAML 1.2, no duplicate keys."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from translate_core.errors import UserError, no_file
 
 
 class YamlError(UserError):
-    """Text that is not such YAML; the message has line and column."""
+    """A text that is not valid YAML of this kind; the message has line and column."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML follows YAML 1.1, in which `2e-4` is text and `off` is false; its resolvers are replaced."""
+    """Loads the scalars of YAML 1.2. PyYAML implements YAML 1.1, in which `2e-4` is text and `off` is false."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:
             raise yaml.constructor.ConstructorError(
-                None, None, "anchors and aliases are not used in recipes", event.start_mark
+                None, None, "anchors and aliases are not supported", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -36,10 +36,10 @@ class _Loader(yaml.SafeLoader):
             key = key_node.value
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice, first in line {seen[key]}", key_node.start_mark
+                    None, None, f"the key '{key}' occurs twice, first in line {seen[key]}", key_node.start_mark
                 )
             seen[key] = key_node.start_mark.line + 1
-        # Keys are text whatever they look like: a network may be called `1`, and JSON knows no other keys.
+        # Every key is text: a network may be called `1`, and keys in JSON are text too.
         return {key_node.value: self.construct_object(value, deep=deep) for key_node, value in node.value}
 
     def construct_yaml_map(self, node: yaml.MappingNode) -> Any:
@@ -51,7 +51,7 @@ class _Loader(yaml.SafeLoader):
 def _refuse(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     tag = node.tag.replace("tag:yaml.org,2002:", "!!")
     raise yaml.constructor.ConstructorError(
-        None, None, f"'{tag}' asks for an object; a recipe holds plain data only", node.start_mark
+        None, None, f"'{tag}' is not a supported tag: a recipe holds plain data only", node.start_mark
     )
 
 
@@ -88,7 +88,7 @@ _Loader.add_constructor(None, _refuse)
 
 
 def parse(text: str, name: str) -> Any:
-    """The data of one YAML document. name: what to call it in messages.
+    """The data of one YAML document. name: the name of the text in messages.
 
     Raises YamlError with line and column.
     """
@@ -97,7 +97,7 @@ def parse(text: str, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise YamlError(f"{name}{where}: {_in_words(error)}") from None
+        raise YamlError(f"{name}{where}: {_explained(error)}") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
@@ -108,23 +108,24 @@ def parse(text: str, name: str) -> Any:
         raise YamlError(f"{name}: {error}") from None
 
 
-_WORDS = {
-    "cannot start any token": "a character that cannot stand here; indent with spaces, not tabs, and quote such text",
-    "expected <block end>": "the indentation is not that of the lines above",
-    "mapping values are not allowed here": "a ':' that cannot stand here; text with ': ' in it needs quotes",
+_MESSAGES = {
+    "cannot start any token": "an unexpected character; indent with spaces, not tabs, and quote special characters",
+    "expected <block end>": "the indentation differs from that of the lines above",
+    "mapping values are not allowed here": "an unexpected ':'; text that contains ': ' needs quotes",
     "could not find expected ':'": "a key without ':' after it",
-    "found another document": "a second document begins; a recipe is one",
-    "unexpected end of stream": "a quote is opened and never closed",
+    "found another document": "a second document begins; a recipe is a single document",
+    "unexpected end of stream": "a quote is not closed",
 }
-"""What PyYAML says in the words of its grammar -> what the writer of a recipe has to look for."""
+"""Part of a message of PyYAML -> the message that replaces it."""
 
 _CONTEXTS = {"flow mapping": "the {…}", "flow sequence": "the […]", "block mapping": "the block", "quoted": "the text"}
 
 
-def _in_words(error: yaml.MarkedYAMLError) -> str:
+def _explained(error: yaml.MarkedYAMLError) -> str:
+    """An error of PyYAML for people who write recipes, with the line of the construct that it is in."""
     problem = str(error.problem or error.context)
     words = next(
-        (words for part, words in _WORDS.items() if part in problem), problem.replace("'<stream end>'", "the end")
+        (words for part, words in _MESSAGES.items() if part in problem), problem.replace("'<stream end>'", "the end")
     )
     within = next((name for part, name in _CONTEXTS.items() if part in str(error.context)), None)
     if within is None or error.context_mark is None:
@@ -133,20 +134,20 @@ def _in_words(error: yaml.MarkedYAMLError) -> str:
 
 
 def read(path: Path) -> Any:
-    """The data of a YAML file. Raises YamlError for a file that cannot be read, or that is not such YAML."""
+    """The data of a YAML file. Raises YamlError for a file that cannot be read or is not valid."""
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
         raise YamlError(no_file(path)) from None
     except UnicodeDecodeError:
-        raise YamlError(f"{path} is no YAML file: it holds bytes that are no UTF-8 text") from None
+        raise YamlError(f"{path} is not a YAML file: it has bytes that are not UTF-8 text") from None
     except OSError as error:
         raise YamlError(f"{path} cannot be read: {error.strerror}") from None
     return parse(text, str(path))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads back."""
+    """Writes scalars so that `_Loader` reads the same values."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
@@ -159,7 +160,7 @@ _Dumper.add_representer(float, _represent_float)
 
 
 def dump(data: Any) -> str:
-    """Plain data as YAML: order kept, short lists on one line."""
+    """Plain data as YAML, in the same order; short lists take one line."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
 
 
