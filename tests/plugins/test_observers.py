@@ -30,6 +30,7 @@ from translate_core.runtime import progress as display
 from translate_plugins.observers import progress
 from translate_plugins.observers.grid import draw_grids
 from translate_plugins.observers.metrics_log import MetricsLog
+from translate_plugins.observers.samples import Samples
 from translate_plugins.observers.tensorboard import TensorBoard
 
 STEPS = 8
@@ -312,6 +313,19 @@ def test_a_panel_is_the_picture_below_its_labels(side: int, zoom: int, monkeypat
         assert tops[-1] + zoom * side < at[row.image][1], "the name of the image is below its row"
     assert max(tops) > at["one.png"][1]
     assert any("A-B" in text and "1200" in text for text in at)
+
+
+def test_a_picture_that_cannot_be_written_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: Image.Image, path: Path, format: str) -> None:
+        path.write_bytes(b"the beginning")
+        raise OSError("no space left")
+
+    samples = Samples()
+    samples.on_start(run_info(tmp_path))
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="no space left"):
+        samples.on_samples(1, [sample("one.png", (8, 8), "real_A")])
+    assert list((tmp_path / "samples").iterdir()) == []
 
 
 def test_large_pictures_are_reduced() -> None:
