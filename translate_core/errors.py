@@ -123,7 +123,7 @@ def _is_library(file: str) -> bool:
     return (
         (file.startswith(_STDLIB) and "-packages" not in file)
         or file.startswith("<")
-        or any(f"{os.sep}{library}{os.sep}" in file for library in ("torch", "lazy_loader"))
+        or any(f"{os.sep}{library}{os.sep}" in file for library in ("torch", "lazy_loader", "pluggy"))
         or Path(__file__).parent in Path(file).parents
     )
 

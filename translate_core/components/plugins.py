@@ -198,8 +198,9 @@ def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: s
     if not implementations[0].argnames:
         raise PluginError(wrong_signature)
     loaded.versions[owner.name] = owner.version
+    others = [other for other in manager.get_plugins() if other is not plugin]
     try:
-        implementations[0].function(loaded.registry.for_owner(owner))
+        manager.subset_hook_caller("register", others)(registry=loaded.registry.for_owner(owner))
     except RegistrationError:
         raise
     except _BROKEN as error:

@@ -1,4 +1,4 @@
-"""What `translate-plugins check` is asked to check, and the options that it is told to use."""
+"""The arguments of `translate-plugins check`: the plugin to check, and the options to use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def registered_by(target: str) -> tuple[Registry, list[Registration]]:
 
 
 def _installed(target: str) -> str | None:
-    """The name of the installed plugin that is meant; None where none is."""
+    """The name of the installed plugin whose name, module or package that is; None if there is none."""
     for point in importlib.metadata.entry_points(group=GROUP):
         name = point.dist.name if point.dist is not None else point.name
         if target in (point.module, point.module.partition(".")[0]) or _canonical(target) == _canonical(name):
@@ -49,24 +49,35 @@ def _canonical(name: str) -> str:
 
 
 def settings_of(texts: Sequence[str], registry: Registry) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """`KIND.NAME.OPTION=VALUE` texts by component. Raises UserError for one that leads nowhere or does not fit."""
+    """(kind, name) -> the options that `KIND.NAME.OPTION=VALUE` texts give a component.
+
+    Raises UserError for a text that names no option of a component, FaultsError for options that do not fit.
+    """
     settings: dict[tuple[str, str], dict[str, Any]] = {}
     for text in texts:
         key, value = parse_override(text)
-        kind, _, rest = key.partition(".")
-        if kind not in KINDS:
-            raise UserError(
-                f"--set {text}: it must be KIND.NAME.OPTION=VALUE, and there is no kind '{kind}'"
-                f"{did_you_mean(kind, KINDS)} There are: {', '.join(KINDS)}"
-            )
-        names = [name for name in registry.names(kind) if rest.startswith(f"{name}.")]
-        if not names:
-            registry.get(kind, rest.partition(".")[0])  # tells of one that does not exist
-            raise UserError(f"--set {text}: it must be KIND.NAME.OPTION=VALUE, and names no option")
-        name = max(names, key=len)
-        apply_override(settings.setdefault((kind, name), {}), rest.removeprefix(f"{name}."), value)
+        kind, name, option = _split(key, registry, text)
+        apply_override(settings.setdefault((kind, name), {}), option, value)
     for (kind, name), options in settings.items():
         faults = faults_of_options(registry, registry.get(kind, name), options)
         if faults:
             raise FaultsError(f"--set {kind}.{name}", faults)
     return settings
+
+
+def _split(key: str, registry: Registry, text: str) -> tuple[str, str, str]:
+    """Kind, name and option of a key; names may contain dots. text: what the user wrote, for messages."""
+    kind, _, rest = key.partition(".")
+    if kind not in KINDS:
+        raise UserError(
+            f"--set {text}: it must be KIND.NAME.OPTION=VALUE, and there is no kind '{kind}'"
+            f"{did_you_mean(kind, KINDS)} There are: {', '.join(KINDS)}"
+        )
+    names = [name for name in registry.names(kind) if f"{rest}.".startswith(f"{name}.")]
+    if not names:
+        raise UserError(f"--set {text}: {registry.unknown(kind, rest.partition('.')[0])}")
+    name = max(names, key=len)
+    option = rest.removeprefix(name).removeprefix(".")
+    if not option:
+        raise UserError(f"--set {text}: it must be KIND.NAME.OPTION=VALUE, and names no option")
+    return kind, name, option
