@@ -45,7 +45,7 @@ def hook() -> str:
 def kinds() -> str:
     """A table row for each kind."""
     rows = [
-        "| kind | registered with | contract | given by the engine | keys of the engine | what it is |",
+        "| kind | registered with | contract | supplied by the engine | keys of the engine | what it is |",
         "|---" * 6 + "|",
     ]
     for kind in KINDS.values():

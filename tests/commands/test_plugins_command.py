@@ -86,7 +86,7 @@ def guest(tmp_path: Path) -> str:
     return str(tmp_path / "guest_plugin.py")
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     status = main(arguments)
     captured = capsys.readouterr()
     return status, captured.out, captured.err
@@ -95,8 +95,8 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 # list
 
 
-def test_list_has_every_component_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = said(capsys, "list")
+def test_list_has_one_line_per_component(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "list")
     assert (status, err) == (0, "")
     lines = [re.split(r"  +", line) for line in out.splitlines()]
     expected = [[item.kind, item.name, f"translate {VERSION}", summary_of(item)] for item in BUILT_IN]
@@ -108,12 +108,12 @@ def test_list_has_every_component_on_a_line_of_its_own(capsys: pytest.CaptureFix
 
 
 def test_list_of_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = said(capsys, "list", "pool")
+    _, out, _ = run(capsys, "list", "pool")
     assert [line.split()[:2] for line in out.splitlines()] == [["pool", name] for name in REGISTRY.names("pool")]
 
 
 def test_list_with_a_plugin_that_is_not_installed(capsys: pytest.CaptureFixture[str], guest: str) -> None:
-    status, out, _ = said(capsys, "list", "--plugin", guest)
+    status, out, _ = run(capsys, "list", "--plugin", guest)
     assert status == 0
     assert len(out.splitlines()) == len(BUILT_IN) + 2
     outline = next(line for line in out.splitlines() if " outline " in line)
@@ -121,7 +121,7 @@ def test_list_with_a_plugin_that_is_not_installed(capsys: pytest.CaptureFixture[
     assert next(line for line in out.splitlines() if " wordless " in line).endswith("  –")
 
 
-def test_list_wraps_on_a_terminal_and_leaves_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_wraps_on_a_terminal_and_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(console, "stdout", Console(file=screen, force_terminal=True, width=80, no_color=True))
     assert main(["list"]) == 0
@@ -129,8 +129,10 @@ def test_list_wraps_on_a_terminal_and_leaves_nothing_out(monkeypatch: pytest.Mon
     assert len(lines) > len(BUILT_IN) + 1
     assert max(map(len, lines)) <= 80
     begin = lines[1].index(summary_of(BUILT_IN[0])[:8])
-    told = "".join("".join(line[begin:].split()) for line in lines[1:])
-    assert told == "".join(summary_of(item) + "(on by default)" * item.default for item in BUILT_IN).replace(" ", "")
+    summaries = "".join("".join(line[begin:].split()) for line in lines[1:])
+    assert summaries == "".join(summary_of(item) + "(on by default)" * item.default for item in BUILT_IN).replace(
+        " ", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,8 @@ def test_list_wraps_on_a_terminal_and_leaves_nothing_out(monkeypatch: pytest.Mon
         (["list", "--plugin", "nothing.py"], "there is no file nothing.py"),
     ],
 )
-def test_what_does_not_exist(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = said(capsys, *arguments)
+def test_unknown_names_and_plugins(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err.startswith(f"translate-plugins: {message}")
 
@@ -154,27 +156,27 @@ def test_what_does_not_exist(arguments: list[str], message: str, capsys: pytest.
 
 
 @pytest.mark.parametrize("item", BUILT_IN, ids=lambda item: f"{item.kind}-{item.name}")
-def test_show_tells_every_option(item: Registration, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = said(capsys, "show", item.kind, item.name)
+def test_show_prints_every_option(item: Registration, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "show", item.kind, item.name)
     assert (status, err) == (0, "")
     assert out.startswith(f"{item.kind} {item.name}\nfrom translate {VERSION}: {item.component.__module__}.")
     flat = " ".join(out.split())
     for option in option_texts(item, REGISTRY):
         default = "required" if option.default is None else f"default {option.default}"
-        told = f"{option.path}: {option.words}; {default} {option.meaning}"
-        assert " ".join(told.split()) in flat
+        entry = f"{option.path}: {option.words}; {default} {option.meaning}"
+        assert " ".join(entry.split()) in flat
     for key in RESERVED[item.kind]:
         assert key == "type" or f" {key}: {ENGINE_KEYS[key].words}; default " in flat
     for name in KINDS[item.kind].given:
-        assert re.search(rf"given by the engine.*\b{name}\b", flat)
+        assert re.search(rf"supplied by the engine.*\b{name}\b", flat)
 
 
 def test_the_keys_of_the_engine_are_all_described() -> None:
     assert set(ENGINE_KEYS) == {key for keys in RESERVED.values() for key in keys} - {"type"}
 
 
-def test_show_of_a_strangers_component(capsys: pytest.CaptureFixture[str], guest: str) -> None:
-    status, out, _ = said(capsys, "show", "loss", "outline", "--plugin", guest)
+def test_show_of_a_component_in_a_file(capsys: pytest.CaptureFixture[str], guest: str) -> None:
+    status, out, _ = run(capsys, "show", "loss", "outline", "--plugin", guest)
     assert status == 0
     page, example = out.split("\noptions\n")[1].split("\nin a recipe\n")
     assert page == (
@@ -199,8 +201,8 @@ def test_show_of_a_strangers_component(capsys: pytest.CaptureFixture[str], guest
 
 keys of the engine, in the same block
   weight: a number at least 0, or a block of from, to, steps; default 1
-      what the generators' side is multiplied by; 0 switches the loss off; {from: 0, to: 10, steps:
-      5000} goes from one to the other in so many steps, and stays
+      factor of the generators' loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000}
+      changes linearly over the first 5000 steps and then stays
 """
     )
     assert example == (
@@ -209,7 +211,7 @@ keys of the engine, in the same block
 
 
 def test_show_of_a_method_names_networks_and_tensors(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = said(capsys, "show", "method", "cyclegan")
+    _, out, _ = run(capsys, "show", "method", "cyclegan")
     assert "  G_AB: generator (A → B), trained with the generators\n" in out
     assert "\n  D_A: discriminator (A), trained with the discriminators\n" in out
     assert "\ntensors\n  real_A, real_B, fake_B, fake_A, rec_A, rec_B, idt_A, idt_B\n" in out
@@ -225,7 +227,7 @@ def test_the_command_is_an_entry_point() -> None:
     assert 'translate-plugins = "translate_core.commands.plugins:main"' in pyproject
 
 
-def test_without_a_subcommand_the_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_subcommand_the_usage_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parser().parse_args([])
     assert caught.value.code == 2

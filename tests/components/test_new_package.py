@@ -1,4 +1,4 @@
-"""`translate-plugins new`: a package that installs, passes its test and trains on the quickstart as it is."""
+"""`translate-plugins new`: the package installs, passes its tests and trains on the quickstart without a change."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import yaml
 from tests.conftest import REPOSITORY
 from translate_core import CONTRACT
 from translate_core.commands.plugins import main
-from translate_core.components import new_package as plugin_new
-from translate_core.components.new_package import create
+from translate_core.components import new_package
+from translate_core.components.new_package import create_package
 from translate_core.errors import UserError
 
 FILES = [
@@ -37,10 +37,10 @@ def written(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create("my-own", tmp_path_factory.mktemp("new"))
+    return create_package("my-own", tmp_path_factory.mktemp("new"))
 
 
-def test_what_is_made(package: Path) -> None:
+def test_the_files_of_the_package(package: Path) -> None:
     assert package.name == "my-own"
     assert written(package) == FILES
     for name in FILES:
@@ -51,9 +51,9 @@ def test_what_is_made(package: Path) -> None:
 
 
 def test_it_installs_and_passes_its_own_test(package: Path, tmp_path: Path) -> None:
-    """As a stranger would; the test of the package trains on its recipe, and checks every promise."""
+    """Outside this project. The tests of the package train on its recipe and check every promise."""
     site = tmp_path / "site"
-    # Nothing is fetched: hatchling is installed for the development of this project too.
+    # Nothing is downloaded: hatchling is a development dependency of this project.
     pip = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", site, package]
     subprocess.run([sys.executable, "-m", *pip], check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
@@ -94,49 +94,49 @@ def test_it_is_clean_python(package: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
-def test_the_next_commands_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_next_commands_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["new", "my_own", "--into", str(tmp_path / "deeper")]) == 0
     folder = tmp_path / "deeper" / "my-own"
     assert capsys.readouterr().err == (
-        f"made {folder}: a package with a generator, a loss, a test and a recipe. Next:\n  cd {folder}\n"
+        f"created {folder}: a package with a generator, a loss, a test and a recipe. Next:\n  cd {folder}\n"
         '  pip install -e ".[dev]"\n  pytest\n  translate-plugins check my-own\n'
         "  translate-run recipes/quickstart.yaml\n"
     )
 
 
 @pytest.mark.parametrize("name", ["my-own", "My_Own", "my.own"])
-def test_a_folder_that_is_there_is_left_alone(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_folder_is_not_changed(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "my-own").mkdir()
     assert main(["new", name, "--into", str(tmp_path)]) == 2
-    told = f"{tmp_path / 'my-own'} exists already: choose another name, or another folder with --into"
-    assert capsys.readouterr().err == f"translate-plugins: {told}\n"
+    message = f"{tmp_path / 'my-own'} exists already: choose another name, or another folder with --into"
+    assert capsys.readouterr().err == f"translate-plugins: {message}\n"
     assert list(tmp_path.rglob("*")) == [tmp_path / "my-own"]
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
-        ("", "'' is no name for a package: it must begin with a letter, and have letters, digits and '-' only"),
-        ("3d", "'3d' is no name for a package: "),
-        ("-x", "'-x' is no name for a package: "),
-        ("a/b", "'a/b' is no name for a package: "),
-        ("my own", "'my own' is no name for a package: "),
-        ("größe", "'größe' is no name for a package: "),
-        ("class", "'class' is a word or a module of Python's own: choose another name"),
-        ("JSON", "'json' is a word or a module of Python's own: choose another name"),
+        ("", "'' is not a valid package name: it must begin with a letter and contain only letters, digits and '-'"),
+        ("3d", "'3d' is not a valid package name: "),
+        ("-x", "'-x' is not a valid package name: "),
+        ("a/b", "'a/b' is not a valid package name: "),
+        ("my own", "'my own' is not a valid package name: "),
+        ("größe", "'größe' is not a valid package name: "),
+        ("class", "'class' is a keyword or a standard module of Python: choose another name"),
+        ("JSON", "'json' is a keyword or a standard module of Python: choose another name"),
         ("Translate", "'Translate' is taken by the package translate "),
         ("translate-core", "'translate-core' is taken by the module translate_core, which is installed here"),
         ("pydantic", "'pydantic' is taken by the package pydantic "),
     ],
 )
-def test_a_name_that_no_package_can_have(name: str, told: str, tmp_path: Path) -> None:
+def test_an_invalid_name(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        create(name, tmp_path)
-    assert str(caught.value).startswith(told)
+        create_package(name, tmp_path)
+    assert str(caught.value).startswith(message)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = Path.write_text
     calls = []
 
@@ -153,8 +153,8 @@ def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_templates_are_part_of_the_package() -> None:
-    """hatchling takes whatever lies in the folder; nothing may keep the templates out of it."""
-    names = sorted(path for path, _ in plugin_new._templates(plugin_new._root(), ""))
+    """hatchling packs every file that git does not ignore."""
+    names = sorted(path for path, _ in new_package._templates(new_package._root(), ""))
     assert names == [name.replace("my_own", "PACKAGE") for name in FILES]
     listed = subprocess.run(
         ["git", "check-ignore", "-v", *map(str, (REPOSITORY / "translate_core/components/templates").rglob("*"))],

@@ -1122,8 +1122,8 @@ def test_what_is_broken_is_told_with_its_reason(tmp_path: Path, capsys: pytest.C
     status, out, _ = said(capsys, str(tmp_path / "mine.py"))
     assert status == 2
     assert (
-        "\ngenerator small\n  – builds\n      not tried: it needs width: add --set "
-        "generator.small.width=VALUE\n  – the promises after it were not tried, for they build on it\n"
+        "\ngenerator small\n  – builds\n      not tested: it needs width: add --set "
+        "generator.small.width=VALUE\n  – the promises that depend on it were not tested\n"
     ) in out
     assert (
         "\n  ✗ returns an image of the size of its input\n"
@@ -1132,7 +1132,7 @@ def test_what_is_broken_is_told_with_its_reason(tmp_path: Path, capsys: pytest.C
         "      It matters because losses compare what goes in with what comes out pixel by pixel, at each size that\n"
         "      `multiple` and `smallest` allow.\n"
     ) in out
-    assert out.endswith("\n✗ promises: 18 kept, 2 broken, 1 not tried\n")
+    assert out.endswith("\n✗ promises: 18 kept, 2 broken, 1 not tested\n")
 
 
 def test_an_installed_package_by_its_name_or_module(capsys: pytest.CaptureFixture[str]) -> None:
@@ -1149,7 +1149,7 @@ def test_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     status, out, _ = said(capsys, "module_to_check")
     assert status == 0
     assert out.startswith("module_to_check: 1 component")
-    assert out.endswith("\n✓ promises: 2 kept, 1 not tried\n")
+    assert out.endswith("\n✓ promises: 2 kept, 1 not tested\n")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command `translate-plugins`: what is installed, and what an author of components needs."""
+"""The command `translate-plugins`: lists and describes components, writes a new package, checks a plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from translate_core.commands.arguments import command_parser, completed_by, installed_plugins, kinds, parsed
 from translate_core.components.kinds import KIND_NAMES, check_kind
-from translate_core.runtime.console import OK, guarded, stdout, tell
+from translate_core.runtime.console import OK, USER_FAULT, guarded, print_rows, stdout, tell, text_width
 from translate_core.runtime.files import write_text
 
 if TYPE_CHECKING:
@@ -20,34 +20,38 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = command_parser("translate-plugins", "See the components that there are, and write and check your own.")
+    made = command_parser("translate-plugins", "List and describe components; start and check a plugin of your own.")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="every component, with the plugin that it comes from")
+    listing = commands.add_parser("list", help="every component with its plugin and what it is")
     kind = listing.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KIND_NAMES)}")
     completed_by(kind, kinds)
     _takes_plugins(listing)
     listing.set_defaults(body=_list)
 
-    show = commands.add_parser("show", help="a component's docstring and options, with types, defaults and ranges")
+    show = commands.add_parser("show", help="the docstring and the options of a component: types, ranges, defaults")
     completed_by(show.add_argument("kind", metavar="KIND", help="its kind, such as generator"), kinds)
     show.add_argument("name", metavar="NAME", help="its name, as `list` prints it")
     _takes_plugins(show)
     show.set_defaults(body=_show)
 
-    schema = commands.add_parser("schema", help="a JSON Schema of recipes: with it an editor completes and checks them")
+    schema = commands.add_parser(
+        "schema", help="a JSON Schema of recipes, by which an editor completes and checks them"
+    )
     schema.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: printed)")
     _takes_plugins(schema)
     schema.set_defaults(body=_schema)
 
-    new = commands.add_parser("new", help="make an installable package with a generator and a loss to begin with")
-    new.add_argument("name", metavar="NAME", help="what the package is called, such as my-translate")
+    new = commands.add_parser("new", help="write an installable package with a generator and a loss to start from")
+    new.add_argument("name", metavar="NAME", help="name of the package, such as my-translate")
     new.add_argument(
-        "--into", type=Path, default=Path(), metavar="DIR", help="where to make its folder (default: here)"
+        "--into", type=Path, default=Path(), metavar="DIR", help="where its folder is created (default: here)"
     )
     new.set_defaults(body=_new)
 
-    check = commands.add_parser("check", help="try every component of a plugin on what the engine relies on")
+    check = commands.add_parser(
+        "check", help="test everything that the engine relies on, for each component of a plugin"
+    )
     plugin = check.add_argument(
         "plugin", metavar="PACKAGE|MODULE|FILE.py", help="an installed package, a module, or a file"
     )
@@ -58,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KIND.NAME.OPTION=VALUE",
         dest="settings",
-        help="an option that a component needs, or that makes it smaller to try. May be given several times",
+        help="an option that a component requires, or that makes it smaller for the check; repeatable",
     )
     check.set_defaults(body=_check)
     return made
@@ -71,7 +75,7 @@ def _takes_plugins(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODULE|FILE.py",
         dest="plugins",
-        help="a plugin that is not installed, as a recipe's `plugins:` would name it. May be given several times",
+        help="a plugin that is not installed, as in a recipe's `plugins:`; repeatable",
     )
 
 
@@ -91,19 +95,25 @@ def _list(options: argparse.Namespace) -> int:
     if options.kind is not None:
         check_kind(options.kind)
 
-    from translate_core.components.page import print_list
+    from translate_core.components.page import component_rows
 
-    print_list(_registry(options), KIND_NAMES if options.kind is None else (options.kind,))
+    kinds = KIND_NAMES if options.kind is None else (options.kind,)
+    rows = component_rows(_registry(options), kinds)
+    if rows:
+        print_rows(("kind", "name", "plugin", ""), rows)
+    else:
+        tell(f"no plugin registers any {options.kind}")
     return OK
 
 
 def _show(options: argparse.Namespace) -> int:
     check_kind(options.kind)
 
-    from translate_core.components.page import print_component
+    from translate_core.components.page import component_lines
 
     registry = _registry(options)
-    print_component(registry.get(options.kind, options.name), registry)
+    for line in component_lines(registry.get(options.kind, options.name), registry, text_width(100)):
+        stdout.print(line, markup=False)
     return OK
 
 
@@ -116,17 +126,17 @@ def _schema(options: argparse.Namespace) -> int:
         return OK
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(options.out, text + "\n")
-    tell(f"wrote {options.out}. An editor with the YAML language server uses it for a recipe that begins with the line")
+    tell(f"wrote {options.out}. An editor with the YAML language server uses it for recipes that begin with the line")
     tell(f"  # yaml-language-server: $schema={options.out}")
-    tell("where the path is seen from the recipe, or absolute. Write it again after installing or changing plugins")
+    tell("The path is relative to the recipe, or absolute. Write the schema again after installing or changing plugins")
     return OK
 
 
 def _new(options: argparse.Namespace) -> int:
-    from translate_core.components.new_package import create, next_commands
+    from translate_core.components.new_package import create_package, next_commands
 
-    folder = create(options.name, options.into)
-    tell(f"made {folder}: a package with a generator, a loss, a test and a recipe. Next:")
+    folder = create_package(options.name, options.into)
+    tell(f"created {folder}: a package with a generator, a loss, a test and a recipe. Next:")
     for command in next_commands(folder):
         tell(f"  {command}")
     return OK
@@ -134,11 +144,14 @@ def _new(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from translate_core.conformance.kit import Kit
-    from translate_core.conformance.report import report
+    from translate_core.conformance.report import Report
     from translate_core.conformance.target import registered_by, settings_of
 
     registry, registrations = registered_by(options.plugin)
-    return report(Kit(registry, settings_of(options.settings, registry)), registrations)
+    report = Report(Kit(registry, settings_of(options.settings, registry)), registrations, text_width(110))
+    for line in report.lines():
+        stdout.print(line, markup=False)
+    return OK if report.passed else USER_FAULT
 
 
 if __name__ == "__main__":

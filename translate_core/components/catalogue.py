@@ -1,4 +1,4 @@
-"""What there is to know about registered components, in words: for listings, pages and schemas."""
+"""Descriptions of registered components in words, for listings, pages and schemas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from translate_core.runtime import yaml12
 class OptionText:
     """One key of a component's block.
 
-    path: dotted, below the block (`transform.crop`). words: type and range. default: as a recipe has it, None where
-    there is none and the option must be given. meaning: empty where nobody wrote it down.
+    path: dotted, below the block (`transform.crop`). words: type and range. default: as a recipe has it, None for a
+    required option. meaning: its entry in the docstring, empty if it has none.
     """
 
     path: str
@@ -28,7 +28,7 @@ class OptionText:
 
 @dataclass(frozen=True)
 class EngineKey:
-    """A key of a component's block that the engine reads itself."""
+    """A key of a component's block that the engine reads itself. words: type and range."""
 
     words: str
     default: str
@@ -39,26 +39,26 @@ ENGINE_KEYS: Mapping[str, EngineKey] = {
     "weight": EngineKey(
         "a number at least 0, or a block of from, to, steps",
         "1",
-        "what the generators' side is multiplied by; 0 switches the loss off; {from: 0, to: 10, steps: 5000} goes from "
-        "one to the other in so many steps, and stays",
+        "factor of the generators' loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000} changes linearly over "
+        "the first 5000 steps and then stays",
     ),
     "pairs": EngineKey(
         "a mapping from text to text",
         "null",
-        "tensor -> what it is compared with; by default each direction's output with its truth",
+        "tensor -> its reference; by default each direction's output -> its target",
     ),
     "init": EngineKey(
         "a block with a `type`: an init",
         "null",
-        "how the weights of a new network are drawn",
+        "initialisation of the weights of a new network",
     ),
     "init_from": EngineKey(
         "the path of a file of weights",
         "null",
-        "weights to begin with: safetensors, or a .pth file of the reference implementation",
+        "initial weights: safetensors, or a .pth file of the reference implementation",
     ),
 }
-"""What `RESERVED` lists but for `type`."""
+"""The engine's keys, by name: all that `RESERVED` lists but `type`."""
 
 
 def summary_of(registration: Registration) -> str:
@@ -67,7 +67,7 @@ def summary_of(registration: Registration) -> str:
 
 
 def engine_keys_of(kind: str, registry: Registry) -> dict[str, EngineKey]:
-    """The engine's keys in a block of that kind, `type` left out."""
+    """The engine's keys in a block of that kind, without `type`."""
     keys = {key: ENGINE_KEYS[key] for key in RESERVED[kind] if key != "type"}
     default = registry.default("init")
     if "init" in keys and default is not None:
@@ -76,7 +76,7 @@ def engine_keys_of(kind: str, registry: Registry) -> dict[str, EngineKey]:
 
 
 def option_texts(registration: Registration, registry: Registry) -> list[OptionText]:
-    """Every option of a component, those of its groups below them, in the order of its signature."""
+    """Every option of a component in the order of its signature, each followed by the options of its group."""
     arguments = documentation_of(registration.component).arguments
     return list(_texts(registration.options, arguments, registry, ""))
 
@@ -94,7 +94,7 @@ def _texts(
 
 
 def words_of(option: Option, registry: Registry) -> str:
-    """The type and range of an option in words; what a nested component may be is named."""
+    """The type and range of an option in words; for a nested component, the names to choose from."""
     if option.nested is None:
         return describe(option.annotation)
     kind = kind_of_contract(option.nested)
@@ -108,7 +108,7 @@ def default_text(option: Option, registry: Registry) -> str:
 
 
 def default_data(option: Option, registry: Registry) -> Any:
-    """A default as plain data; `{type: name}` for a component, and its own words for one that is not registered."""
+    """A default as plain data: `{type: name}` for a component, "its own" for one that is not registered."""
     default = option.default
     if default is None:
         return None
@@ -118,12 +118,12 @@ def default_data(option: Option, registry: Registry) -> Any:
     if option.group is not None:
         held = [replace(item, default=getattr(default, item.name)) for item in options_of_group(option.group).values()]
         usual = {item.name: item.default for item in options_of_group(option.group).values() if not item.required}
-        told = [item for item in held if item.name not in usual or item.default != usual[item.name]]
-        return {item.name: default_data(item, registry) for item in told}
+        changed = [item for item in held if item.name not in usual or item.default != usual[item.name]]
+        return {item.name: default_data(item, registry) for item in changed}
     return option.dump(default)
 
 
 def given_of(registration: Registration) -> dict[str, str]:
-    """The arguments that the engine supplies, with what the docstring says about them."""
+    """The arguments that the engine supplies: name -> its entry in the docstring, empty if it has none."""
     arguments = documentation_of(registration.component).arguments
     return {name: arguments.get(name, "") for name in KINDS[registration.kind].given}

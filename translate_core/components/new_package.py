@@ -24,11 +24,11 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """Names of distributions (PEP 508)."""
 
 
-def create(name: str, into: Path) -> Path:
-    """Writes the package into a folder of its name in `into`, whole or not at all; returns that folder.
+def create_package(name: str, into: Path) -> Path:
+    """Writes a package into a folder of its name in `into` and returns that folder. On an error nothing is left.
 
-    name: as pip would have it; `-`, `_` and `.` are the same, and capitals are small letters.
-    Raises UserError for a name that no package can have, that an installed one has, and for a folder that is there.
+    name: a name that pip accepts; `-`, `_` and `.` are the same, and upper case is lower case.
+    Raises UserError for an invalid name, the name of an installed package, and a folder that exists.
     """
     distribution, package = _names(name)
     folder = into / distribution
@@ -45,7 +45,7 @@ def create(name: str, into: Path) -> Path:
     texts = {
         path.replace("PACKAGE", package): Template(text).substitute(values) for path, text in _templates(_root(), "")
     }
-    # Under another name until all of it is there.
+    # Under another name until every file is written.
     part = into / f".{distribution}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -60,7 +60,7 @@ def create(name: str, into: Path) -> Path:
 
 
 def next_commands(folder: Path) -> list[str]:
-    """What a person does with it first."""
+    """The commands that install, test, check and run the new package."""
     return [
         f"cd {shlex.quote(str(folder))}",
         'pip install -e ".[dev]"',
@@ -71,16 +71,16 @@ def next_commands(folder: Path) -> list[str]:
 
 
 def _names(name: str) -> tuple[str, str]:
-    """What pip and what Python call it."""
+    """The names of the distribution and of the package. Raises UserError for a name that cannot be used."""
     distribution = re.sub(r"[-_.]+", "-", name).lower()
     package = distribution.replace("-", "_")
     if _NAME.fullmatch(name) is None or not package.isidentifier():
         raise UserError(
-            f"'{name}' is no name for a package: it must begin with a letter, and have letters, digits and '-' only, "
-            f"such as my-translate"
+            f"'{name}' is not a valid package name: it must begin with a letter and contain only letters, digits and "
+            f"'-', such as my-translate"
         )
     if keyword.iskeyword(package) or package in sys.stdlib_module_names:
-        raise UserError(f"'{package}' is a word or a module of Python's own: choose another name")
+        raise UserError(f"'{package}' is a keyword or a standard module of Python: choose another name")
     taken = _installed_as(distribution, package)
     if taken:
         raise UserError(f"'{name}' is taken by {taken}, which is installed here: choose another name")
@@ -92,7 +92,7 @@ def _installed_as(distribution: str, package: str) -> str:
         return f"the package {distribution} {importlib.metadata.version(distribution)}"
     except importlib.metadata.PackageNotFoundError:
         spec = importlib.util.find_spec(package)
-        # A folder of that name without an __init__.py is no package of anybody's.
+        # A folder of that name without an __init__.py is a namespace, not a package.
         return f"the module {package}" if spec is not None and spec.origin is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""What `translate-plugins list` and `show` print."""
+"""The texts of `translate-plugins list` and `show`: a row for each component, and a page for one."""
 
 from __future__ import annotations
 
@@ -10,41 +10,27 @@ from translate_core.components.docstrings import documentation_of
 from translate_core.components.registry import Registration, Registry
 from translate_core.contracts.method import Method
 from translate_core.runtime import yaml12
-from translate_core.runtime.console import print_rows, stdout, text_width
-
-_WIDTH = 100
-"""Columns of a page where there is no terminal, and at most."""
 
 
-def print_list(registry: Registry, kinds: Sequence[str]) -> None:
-    """A line for each component: kind, name, the plugin that it comes from, what it is.
-
-    On a terminal long lines wrap inside their column; elsewhere a component is always one line.
-    """
-    rows = [
-        (kind, name, str(registry.get(kind, name).owner), _line(registry.get(kind, name)))
+def component_rows(registry: Registry, kinds: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    """A row for each component of these kinds: kind, name, plugin, and the first sentence of its docstring."""
+    return [
+        (kind, name, str(registry.get(kind, name).owner), _summary(registry.get(kind, name)))
         for kind in kinds
         for name in registry.names(kind)
     ]
-    if not rows:
-        stdout.print(f"no plugin registers any {', '.join(kinds)}", markup=False)
-        return
-    print_rows(("kind", "name", "plugin", ""), rows)
 
 
-def _line(registration: Registration) -> str:
+def _summary(registration: Registration) -> str:
     mark = " (on by default)" if registration.default else ""
     return f"{summary_of(registration) or '–'}{mark}"
 
 
-def print_component(registration: Registration, registry: Registry) -> None:
-    """All about one component."""
-    for line in component_lines(registration, registry, text_width(_WIDTH)):
-        stdout.print(line, markup=False)
-
-
 def component_lines(registration: Registration, registry: Registry, width: int) -> Iterator[str]:
-    """The lines of that page: origin, docstring, options, the engine's keys, what is given."""
+    """The lines of the page: origin, docstring, options, engine keys, supplied arguments, an example.
+
+    width: columns of a line, at most.
+    """
     component = registration.component
     yield f"{registration.kind} {registration.name}"
     yield f"from {registration.owner}: {component.__module__}.{getattr(component, '__qualname__', '')}"
@@ -52,6 +38,17 @@ def component_lines(registration: Registration, registry: Registry, width: int) 
     if text:
         yield ""
         yield from text.split("\n")
+    yield from _keys(registration, registry, width)
+    if isinstance(component, type) and issubclass(component, Method):
+        yield from _tables(component, width)
+    yield from _section("in a recipe")
+    yield from textwrap.wrap(
+        _example(registration, registry), width, initial_indent="  ", subsequent_indent="   ", break_on_hyphens=False
+    )
+
+
+def _keys(registration: Registration, registry: Registry, width: int) -> Iterator[str]:
+    """Options, the engine's keys in the same block, and the arguments that the engine supplies."""
     options = option_texts(registration, registry)
     yield from _section("options" if options else "no options")
     for option in options:
@@ -64,15 +61,9 @@ def component_lines(registration: Registration, registry: Registry, width: int) 
             yield from _entry(name, f"{key.words}; default {key.default}", key.meaning, width)
     given = given_of(registration)
     if given:
-        yield from _section("given by the engine, not set in a recipe")
+        yield from _section("supplied by the engine, not set in a recipe")
         for name, meaning in given.items():
             yield from _entry(name, "", meaning, width)
-    if isinstance(component, type) and issubclass(component, Method):
-        yield from _tables(component, width)
-    yield from _section("in a recipe")
-    yield from textwrap.wrap(
-        _example(registration, registry), width, initial_indent="  ", subsequent_indent="   ", break_on_hyphens=False
-    )
 
 
 def _section(title: str) -> Iterator[str]:
@@ -81,15 +72,14 @@ def _section(title: str) -> Iterator[str]:
 
 
 def _entry(name: str, words: str, meaning: str, width: int) -> Iterator[str]:
-    yield from textwrap.wrap(
-        f"{name}: {words}" if words else name, width, initial_indent="  ", subsequent_indent="      ",
-        break_on_hyphens=False,
-    )  # fmt: skip
-    yield from textwrap.wrap(meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False)
+    head = f"{name}: {words}" if words else name
+    below = " " * 6
+    yield from textwrap.wrap(head, width, initial_indent="  ", subsequent_indent=below, break_on_hyphens=False)
+    yield from textwrap.wrap(meaning, width, initial_indent=below, subsequent_indent=below, break_on_hyphens=False)
 
 
 def _tables(method: type[Method], width: int) -> Iterator[str]:
-    """The networks and tensors of a method, whose names recipes use."""
+    """The networks, tensors and tables of a method, whose names recipes use."""
     yield from _section("networks")
     for role in method.roles:
         about = f"{' and '.join(role.inputs)}{' → ' + ' and '.join(role.outputs) if role.outputs else ''}"
@@ -113,7 +103,7 @@ def _table(name: str, table: Mapping[str, object]) -> Iterator[str]:
 
 
 def _example(registration: Registration, registry: Registry) -> str:
-    """The block with every option that has a plain default; what must be given stands as `…`."""
+    """The component's block with every option at its default; `…` stands for a required value."""
     keys = [f"type: {registration.name}"]
     for option in registration.options.values():
         keys.append(f"{option.name}: {'…' if option.required else default_text(option, registry)}")
