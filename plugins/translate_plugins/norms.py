@@ -86,8 +86,8 @@ class SampleNorm(nn.Module):
     """The layer norm of MUNIT's decoder: statistics over all maps of an image, then a scale and a bias for each map.
 
     y = γ · (x - μ) / (σ + 1e-5) + β with the mean μ and the unbiased standard deviation σ over channels, height and
-    width (Ba et al., Layer Normalization, 2016, as in the code of the authors of MUNIT). γ is drawn from U(0, 1), β is
-    0.
+    width (Ba et al., Layer Normalization, 2016, as in the code of the authors of MUNIT). Initially γ is
+    drawn from U(0, 1) and β is 0.
     """
 
     eps = 1e-5

@@ -71,8 +71,8 @@ class ResNet(nn.Module):
         upsample: transposed is a 3×3 transposed convolution of stride 2; resize_conv is nearest-neighbour doubling and
             a 3×3 convolution, which avoids checkerboard artefacts (Odena et al., Distill 2016).
         antialias: downsample by a convolution of stride 1 and a blur, upsample by a blur and a convolution of stride 1;
-            both convolutions are 3×3 and zero-padded (Zhang, ICML 2019). A small shift of the input then changes the
-            output little but for a shift. The blur does the upsampling, so `upsample` must be left out.
+            both convolutions are 3×3 and zero-padded (Zhang, ICML 2019). A small shift of the input then mostly
+            just shifts the output. The blur does the upsampling, so `upsample` must be left out.
     """
 
     multiple: int

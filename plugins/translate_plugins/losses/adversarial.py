@@ -1,4 +1,4 @@
-"""Adversarial losses: what they share, whatever function of the scores they minimise."""
+"""The base of the adversarial losses."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from translate_plugins.losses.pairwise import Pairs, PairwiseLoss, mean_over_mem
 class CAM(PairwiseLoss):
     """The loss of U-GAT-IT's auxiliary classifier, which separates a generator's source from its target domain.
 
-    Kim et al., U-GAT-IT, ICLR 2020, equation 5; the paper's weight is 1000. The input of the
-    generator's auxiliary classifier is a source image in a translation and a target image in the identity pass: binary
-    cross-entropy of its logits, with target 1 for the translation and 0 for the identity pass. Equation 6, the part of
-    the discriminators, is an adversarial loss on the classifier logits that they return beside their maps.
+    Kim et al., U-GAT-IT, ICLR 2020, equation 5; the paper's weight is 1000. The input of the generator's auxiliary
+    classifier is a source image in a translation and a target image in the identity pass: binary cross-entropy of its
+    logits, with target 1 for the translation and 0 for the identity pass. Equation 6, the part of the discriminators,
+    is an adversarial loss on the classifier logits that they return beside their maps.
 
     Args:
         pairs: logits of a translation -> logits of the same generator's identity pass, (N, K) both, or the name of one

@@ -57,7 +57,8 @@ class PairwiseLoss(Loss):
             first, second = tensors[output], tensors[target]
             if _shapes(first) != _shapes(second):
                 raise UserError(
-                    f"compares {output} with {target}, of different shapes: {written(first)} and {written(second)}"
+                    f"compares {output} with {target}, of different shapes: "
+                    f"{shape_text(first)} and {shape_text(second)}"
                 )
             parts[output] = self.compare(first, second)
         return parts
@@ -74,15 +75,15 @@ def images_alone(name: str, value: Any) -> Tensor:
     """Returns `value`, and raises UserError unless it is images (N, C, H, W). name: of the loss, for the message."""
     if isinstance(value, Tensor) and value.dim() == 4:
         return value
-    raise UserError(f"{name} compares images, batch × channels × height × width, and was given {written(value)}")
+    raise UserError(f"{name} compares images, batch × channels × height × width, and was given {shape_text(value)}")
 
 
 def _shapes(value: Any) -> Any:
     return value.shape if isinstance(value, Tensor) else [item.shape for item in value]
 
 
-def written(value: Any) -> str:
+def shape_text(value: Any) -> str:
     """The shape of a tensor, or the shapes of a list of tensors, for messages: `1×3×8×8`."""
     if isinstance(value, Tensor):
         return "×".join(map(str, value.shape)) or "a scalar"
-    return f"[{', '.join(written(item) for item in value)}]"
+    return f"[{', '.join(shape_text(item) for item in value)}]"

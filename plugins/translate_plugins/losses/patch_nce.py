@@ -10,7 +10,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from translate_core import UserError
-from translate_plugins.losses.pairwise import Pairs, PairwiseLoss, mean_over_members, written
+from translate_plugins.losses.pairwise import Pairs, PairwiseLoss, mean_over_members, shape_text
 
 _MASKED = -10.0
 """Logit, before the division by the temperature, that masks the diagonal: a patch is not its own negative."""
@@ -20,10 +20,10 @@ class PatchNCE(PairwiseLoss):
     """PatchNCE: contrastive loss that associates each patch of the translation with the input patch at the same place.
 
     Park et al., Contrastive Learning for Unpaired Image-to-Image Translation, ECCV 2020, section 3: the cross-entropy
-    of equation 2, over patches and taps as in equation 3. A query's logits are its dot products with
-    the key at its own place, the positive, and with the keys of all other patches of the same image, the negatives,
-    divided by the temperature. As in the authors' code, no gradient flows into the keys, negatives come from the same
-    image only, and the diagonal of the negatives is set to -10. The mean over patches and images, then over taps.
+    of equation 2, over patches and taps as in equation 3. A query's logits are its dot products with the key at its own
+    place, the positive, and with the keys of all other patches of the same image, the negatives, divided by the
+    temperature. As in the authors' code, no gradient flows into the keys, negatives come from the same image only, and
+    the diagonal of the negatives is set to -10. The mean over patches and images, then over taps.
 
     Both tensors of a pair are lists with one entry per tap: embeddings (N, P, C) of norm 1, of P patches at the same
     places.
@@ -44,7 +44,7 @@ class PatchNCE(PairwiseLoss):
     def _cross_entropy(self, queries: Tensor, keys: Tensor) -> Tensor:
         if queries.dim() != 3:
             raise UserError(
-                f"patch_nce compares embeddings, batch × patches × width, and was given {written(queries)}: "
+                f"patch_nce compares embeddings, batch × patches × width, and was given {shape_text(queries)}: "
                 f"name the output of a projection head in `pairs`"
             )
         keys = keys.detach()

@@ -14,8 +14,8 @@ from translate_plugins.similarity import WINDOW, structural_similarity
 class SSIMLoss(PairwiseLoss):
     """One minus the mean structural similarity of any pair of images: 0 for equal ones, at most 2.
 
-    Wang et al., IEEE TIP 13(4), 2004, equations 13 to 17, as the metric `ssim`, without rounding to 8 bits:
-    images in [-1, 1] mapped to 0 … 1, 11×11 Gaussian window of standard deviation 1.5, K1 = 0.01, K2 = 0.03, where the
+    Wang et al., IEEE TIP 13(4), 2004, equations 13 to 17, as the metric `ssim` but without rounding to 8 bits: images
+    in [-1, 1] mapped to 0 … 1, 11×11 Gaussian window of standard deviation 1.5, K1 = 0.01, K2 = 0.03, where the
     window lies inside the image, each channel separately, mean over places, channels and images. As a loss: Zhao et
     al., Loss Functions for Image Restoration with Neural Networks, IEEE TCI 3(1), 2017, section III-B.
 

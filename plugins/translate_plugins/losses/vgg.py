@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from translate_core import UserError, did_you_mean, read_weights, sha256_of
 from translate_plugins.fetching.once import make_once
 from translate_plugins.fetching.transfer import TransferError, discard, transfer
-from translate_plugins.losses.pairwise import written
+from translate_plugins.losses.pairwise import shape_text
 
 VGG = Literal["vgg16", "vgg19"]
 
@@ -70,7 +70,7 @@ class VGGFeatures(nn.Module):
             if given.shape != value.shape:
                 raise UserError(
                     f"{file} is not a state_dict of torchvision's {self.network}: its features.{key} is "
-                    f"{written(given)}, not {written(value)}"
+                    f"{shape_text(given)}, not {shape_text(value)}"
                 )
         loaded = {key: state[f"features.{key}"].to(torch.float32) for key in own}
         self.features.load_state_dict(loaded, assign=True)

@@ -16,8 +16,8 @@ class History(Pool):
 
     From Shrivastava et al., CVPR 2017, section 2.3, in the form of CycleGAN (Zhu et al., ICCV 2017, section 4). Images
     are processed one by one, also within a batch: while fewer than `size` are stored, an image is stored and returned;
-    afterwards, with probability 1/2, a random stored image is returned and the new one takes its place, else the
-    new one is returned and not stored.
+    afterwards, with probability 1/2, a random stored image is returned and the new one takes its place, else the new
+    one is returned and not stored.
 
     The images are kept in one buffer, allocated at the first query on the device of the images. The draws are made on
     the host, so a query does not wait for the device. All images must have the same shape; another raises UserError.

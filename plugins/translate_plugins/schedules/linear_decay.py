@@ -10,10 +10,10 @@ _HUNDRED_EPOCHS = Length(100, "epochs")
 class LinearDecay(Schedule):
     """Constant, then linear towards zero over the rest of the run (Zhu et al., ICCV 2017, section 4).
 
-    Counted in the unit of `constant`, epochs or steps: a schedule in epochs is constant within an epoch.
-    In the t-th of `total` units, the first n of them constant, the factor is 1 - max(0, t - n) / (total - n + 1):
-    zero would be reached one unit after the last. Of 200 epochs with 100 constant, the last runs at 1/101. A run that
-    is no longer than `constant` stays at 1.
+    Counted in the unit of `constant`, epochs or steps: a schedule in epochs is constant within an epoch. In the t-th of
+    `total` units, the first n of them constant, the factor is 1 - max(0, t - n) / (total - n + 1): zero would be
+    reached one unit after the last. Of 200 epochs with 100 constant, the last runs at 1/101. A run that is no longer
+    than `constant` stays at 1.
 
     Args:
         length: steps of the whole run.
