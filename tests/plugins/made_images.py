@@ -1,4 +1,4 @@
-"""Sets of made images, for tests of what reads them."""
+"""Data sets of generated images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from translate_core.contracts.dataset import Dataset, TrainSplit
-from translate_core.errors import DataError
-from translate_core.runtime.images import open_image
-from translate_plugins.datasets import loading
+from translate_core import DataError, Dataset, TrainSplit, open_image
+from translate_plugins.datasets import decoding
 
 ONLY_8_BITS = "only 8 bits a channel are supported so far: convert it to 8 bits with the range that you want to keep"
 
@@ -71,7 +69,7 @@ def faults_of(data: Dataset) -> list[tuple[str, str]]:
 
 
 def place_of(cut: Tensor, whole: NDArray[np.uint8]) -> tuple[int, int, bool]:
-    """Where (H, W, C) holds the cut (C, H, W), and whether that is mirrored; it must be there once."""
+    """Where the cut (C, H, W) lies in the whole (H, W, C), and whether it is mirrored; it must occur once."""
     height, width = cut.shape[1:]
     pixels = cut.permute(1, 2, 0).numpy()
     found = [
@@ -86,7 +84,7 @@ def place_of(cut: Tensor, whole: NDArray[np.uint8]) -> tuple[int, int, bool]:
 
 
 def share_crop_and_flip(split: TrainSplit, index: int, wholes: dict[str, NDArray[np.uint8]]) -> None:
-    """Cuts of 15×15 out of twins of 18×18, at every place and mirrored or not, are made alike of both."""
+    """Crops of 15×15 from a pair of 18×18 images are alike in both, and every place and both sides occur."""
     seen = set()
     for seed in range(120):
         item = split.draw(index, np.random.default_rng(seed))
@@ -98,12 +96,12 @@ def share_crop_and_flip(split: TrainSplit, index: int, wholes: dict[str, NDArray
 
 
 def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The content of every file that is decoded from now on."""
+    """The content of every file that is decoded after this call."""
     decoded: list[bytes] = []
 
     def counting(content: bytes) -> Image.Image:
         decoded.append(content)
         return open_image(content)
 
-    monkeypatch.setattr(loading, "open_image", counting)
+    monkeypatch.setattr(decoding, "open_image", counting)
     return decoded

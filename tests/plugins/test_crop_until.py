@@ -192,7 +192,7 @@ class TestFaults:
     def test_without_a_crop(self) -> None:
         with pytest.raises(UserError) as failure:
             Transform(resize=18, crop_until=Length(2, "epochs"))
-        assert str(failure.value) == "crop_until says when to stop cropping, but there is no crop"
+        assert str(failure.value) == "crop_until is the end of cropping, but crop is not given"
 
     def test_in_a_recipe(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         recipe = write_small_recipe(tmp_path / "small.yaml", make_folders(tmp_path / "data"))

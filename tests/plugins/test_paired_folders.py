@@ -16,12 +16,13 @@ from translate_plugins.datasets.transforms import Transform
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
 AS_IS = Transform(flip=False)
-REMEDY = "twins have the same name, whatever their ending. Add them, remove these, or use data.type unpaired_folders"
+NAMES = "the images of a pair have the same name, whatever their ending."
+REMEDY = f"{NAMES} Add them, remove these, or use data.type unpaired_folders"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Grey values tell the images apart: B's are 100 more than their twins'."""
+    """Grey values tell the images apart: B's are 100 more than those of their counterparts."""
     return folders(
         tmp_path / "data" / "tiny",
         trainA={f"{i}.png": plain(10 + i) for i in range(4)},
@@ -54,7 +55,7 @@ class TestPairs:
         assert not opened(root, shuffle=False).train.shuffled
         data.close()
 
-    def test_test_images_have_their_twin_as_truth(self, root: Path) -> None:
+    def test_test_images_have_their_counterpart_as_target(self, root: Path) -> None:
         data = opened(root)
         assert {domain: len(split) for domain, split in data.test.items()} == {"A": 2, "B": 2}
         assert values(data.test["A"][1]) == {"real_A": 21, "target_B": 121}
@@ -69,7 +70,7 @@ class TestPairs:
         assert data.test == {}
         data.close()
 
-    def test_twins_are_matched_by_path_without_ending(self, tmp_path: Path) -> None:
+    def test_pairs_are_matched_by_path_without_ending(self, tmp_path: Path) -> None:
         names = {"a.jpg": "a.png", "b.c.png": "b.c.PNG", "sub/a.png": "sub/a.bmp", "é.png": "é.webp"}
         root = folders(
             tmp_path / "set",
@@ -130,7 +131,7 @@ class TestCropAndFlip:
             testB={"1.png": noise(2, 20, 30)},
         )
 
-    def test_twins_share_one_crop_and_one_flip(self, pairs: Path) -> None:
+    def test_pairs_share_one_crop_and_one_flip(self, pairs: Path) -> None:
         data = opened(pairs, Transform(resize=18, crop=15))
         wholes = {"real_A": bicubic(noise(1, 20, 30), 18, 18), "real_B": bicubic(noise(11, 20, 30), 18, 18)}
         share_crop_and_flip(data.train, 1, wholes)
@@ -152,7 +153,7 @@ class TestCropAndFlip:
         assert torch.equal(data.train.draw(1, np.random.default_rng(7))["real_A"], again["real_A"])
         data.close()
 
-    def test_twins_of_several_sizes_fit_once_they_are_resized(self, tmp_path: Path) -> None:
+    def test_pairs_of_several_sizes_are_accepted_when_resized(self, tmp_path: Path) -> None:
         root = folders(tmp_path, trainA={"1.png": noise(1, 40, 60)}, trainB={"1.png": noise(2, 13, 17)})
         data = opened(root, Transform(resize=18, crop=15))
         assert {image.shape for image in data.train.draw(0, np.random.default_rng(0)).values()} == {(3, 15, 15)}
@@ -178,13 +179,13 @@ class TestFingerprint:
 
 
 class TestFaults:
-    def test_missing_twins_are_named_both_ways_and_in_all_folders(self, root: Path) -> None:
+    def test_missing_counterparts_are_named_both_ways_and_in_all_folders(self, root: Path) -> None:
         folders(root, trainA={"x.png": plain(0), "y.png": plain(0)}, trainB={"z.png": plain(0)})
         (root / "testB" / "0.png").unlink()
         assert faults_of(PairedFolders(str(root))) == [
-            (f"{root}/trainB", f"lacks the twins of 2 of 6 images in trainA: x.png, y.png; {REMEDY}"),
-            (f"{root}/trainA", f"lacks the twins of 1 of 5 images in trainB: z.png; {REMEDY}"),
-            (f"{root}/testB", f"lacks the twins of 1 of 2 images in testA: 0.png; {REMEDY}"),
+            (f"{root}/trainB", f"lacks the counterparts of 2 of 6 images in trainA: x.png, y.png; {REMEDY}"),
+            (f"{root}/trainA", f"lacks the counterparts of 1 of 5 images in trainB: z.png; {REMEDY}"),
+            (f"{root}/testB", f"lacks the counterparts of 1 of 2 images in testA: 0.png; {REMEDY}"),
         ]
 
     def test_of_many_twenty_are_named(self, root: Path) -> None:
@@ -192,14 +193,14 @@ class TestFaults:
         ((path, message),) = faults_of(PairedFolders(str(root)))
         named = ", ".join(f"x{number:02}.png" for number in range(20))
         assert path == f"{root}/trainA"
-        assert message == f"lacks the twins of 27 of 31 images in trainB: {named} and 7 more; {REMEDY}"
+        assert message == f"lacks the counterparts of 27 of 31 images in trainB: {named} and 7 more; {REMEDY}"
 
     def test_names_differ_in_case(self, root: Path) -> None:
         (root / "testA" / "0.png").rename(root / "testA" / "a.png")
         (root / "testB" / "0.png").rename(root / "testB" / "A.png")
         assert [message.partition(";")[0] for _, message in faults_of(PairedFolders(str(root)))] == [
-            "lacks the twins of 1 of 2 images in testA: a.png",
-            "lacks the twins of 1 of 2 images in testB: A.png",
+            "lacks the counterparts of 1 of 2 images in testA: a.png",
+            "lacks the counterparts of 1 of 2 images in testB: A.png",
         ]
 
     def test_only_one_test_folder(self, root: Path) -> None:
@@ -207,44 +208,44 @@ class TestFaults:
             path.unlink()
         (root / "testB").rmdir()
         assert faults_of(PairedFolders(str(root))) == [
-            (f"{root}/testB", f"lacks the twins of 2 of 2 images in testA: 0.png, 1.png; {REMEDY}")
+            (f"{root}/testB", f"lacks the counterparts of 2 of 2 images in testA: 0.png, 1.png; {REMEDY}")
         ]
 
-    def test_two_files_that_would_be_the_same_twin(self, root: Path) -> None:
+    def test_two_files_of_one_name(self, root: Path) -> None:
         folders(root, trainA={"1.jpg": plain(0)}, testB={"0.tif": plain(0)})
         assert faults_of(PairedFolders(str(root))) == [
-            (f"{root}/trainA/1.png", "would be the same twin as 1.jpg: keep one of the two"),
-            (f"{root}/testB/0.tif", "would be the same twin as 0.png: keep one of the two"),
+            (f"{root}/trainA/1.png", "has the same name as 1.jpg apart from the ending: keep one of the two"),
+            (f"{root}/testB/0.tif", "has the same name as 0.png apart from the ending: keep one of the two"),
         ]
 
-    def test_twins_of_different_size(self, root: Path) -> None:
+    def test_pairs_of_different_size(self, root: Path) -> None:
         plain(0, 20, 30).save(root / "trainB" / "1.png")
         plain(0, 20, 32).save(root / "testA" / "0.png")
         (root / "trainA" / "3.png").write_bytes(b"")
         faults = faults_of(PairedFolders(str(root), Transform(crop=16)))
-        advice = "twins must have one size; make them alike, or set transform.resize without keep_aspect"
+        advice = "the images of a pair must have one size; resize them, or set transform.resize without keep_aspect"
         assert faults == [
             (f"{root}/trainA/3.png", "is empty (0 bytes)"),
             (
                 f"{root}/trainA/1.png",
-                f"is 24 × 32 (height × width) where its twin {root}/trainB/1.png is 20 × 30: {advice}",
+                f"is 24 × 32 (height × width), but its counterpart {root}/trainB/1.png is 20 × 30: {advice}",
             ),
         ]  # test images are resized to the crop
         assert faults_of(PairedFolders(str(root)))[1:] == [
             *faults[1:],
             (
                 f"{root}/testA/0.png",
-                f"is 20 × 32 (height × width) where its twin {root}/testB/0.png is 24 × 32: {advice}",
+                f"is 20 × 32 (height × width), but its counterpart {root}/testB/0.png is 24 × 32: {advice}",
             ),
         ]
 
-    def test_twins_whose_aspects_differ_and_are_kept(self, root: Path) -> None:
+    def test_pairs_whose_aspects_differ_and_are_kept(self, root: Path) -> None:
         plain(0, 30, 30).save(root / "trainB" / "1.png")
         faults = faults_of(PairedFolders(str(root), Transform(resize=18, keep_aspect=True, crop=16)))
         assert [(path, message.partition(":")[0]) for path, message in faults] == [
             (
                 f"{root}/trainA/1.png",
-                f"is 18 × 24 (height × width) where its twin {root}/trainB/1.png is 18 × 18",
+                f"is 18 × 24 (height × width), but its counterpart {root}/trainB/1.png is 18 × 18",
             )
         ]
 
@@ -287,12 +288,12 @@ class TestPairedTestOfUnpairedFolders:
         assert drawn == {110, 111, 112, 113, 7}
         data.close()
 
-    def test_missing_twins(self, root: Path) -> None:
+    def test_missing_counterparts(self, root: Path) -> None:
         folders(root, testB={"more.png": plain(7)})
         assert faults_of(UnpairedFolders(str(root), paired_test=True)) == [
             (
                 f"{root}/testA",
-                "lacks the twins of 1 of 3 images in testB: more.png; twins have the same name, whatever their ending. "
+                f"lacks the counterparts of 1 of 3 images in testB: more.png; {NAMES} "
                 "Add them, remove these, or set data.paired_test to false",
             )
         ]

@@ -188,8 +188,8 @@ class TestFaults:
         assert faults_of(PairedSideBySide("tinny")) == [
             (
                 "tinny",
-                f"does not exist, did you mean 'tiny'? Seen from {root.parent}. "
-                "Set data.root to the folder that holds train, or name a data.download",
+                f"does not exist, did you mean 'tiny'? The current folder is {root.parent}. "
+                "Set data.root to the folder that holds train, or set data.download",
             )
         ]
         assert faults_of(PairedSideBySide(str(root / "train" / "1.png"))) == [
@@ -220,7 +220,7 @@ class TestFaults:
         assert faults_of(PairedSideBySide(str(root))) == [
             (
                 f"{root}/train",
-                f"does not exist, and {root} itself holds 2 images (1.jpg …): move those to train on into train",
+                f"does not exist, and {root} itself holds 2 images (1.jpg …): move the training images into train",
             )
         ]
 
@@ -229,7 +229,7 @@ class TestFaults:
         assert faults_of(PairedSideBySide(str(root)))[0] == (
             f"{root}/train",
             f"does not exist, but {root} has trainA and trainB: that is data.type paired_folders, "
-            "or unpaired_folders where images have no twins",
+            "or unpaired_folders where images are not paired",
         )
 
     def test_folders_of_domains_in_train(self, tmp_path: Path) -> None:

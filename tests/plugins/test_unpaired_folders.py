@@ -27,8 +27,8 @@ from tests.plugins.made_images import (
     noise,
     plain,
 )
-from translate_core.errors import DataError, UserError
-from translate_plugins.datasets import store
+from translate_core import DataError, UserError, open_image
+from translate_plugins.datasets import decoding, store
 from translate_plugins.datasets.transforms import Transform
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 
@@ -432,10 +432,10 @@ class TestFolderFaults:
             UnpairedFolders("data/tinny").open()
         assert str(failure.value) == (
             "data set data/tinny has 1 fault\n"
-            f"  data/tinny  does not exist, did you mean 'tiny'? Seen from {root.parent.parent}. "
-            "Set data.root to the folder that holds trainA and trainB, or name a data.download"
+            f"  data/tinny  does not exist, did you mean 'tiny'? The current folder is {root.parent.parent}. "
+            "Set data.root to the folder that holds trainA and trainB, or set data.download"
         )
-        assert "does not exist. Seen from" in faults_of(UnpairedFolders("nowhere/at/all"))[0][1]
+        assert "does not exist. The current folder is" in faults_of(UnpairedFolders("nowhere/at/all"))[0][1]
 
     def test_a_root_that_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "set.zip").write_bytes(b"")
@@ -593,6 +593,24 @@ class TestOpening:
         data.close()
         assert list(temporary.iterdir()) == []
 
+    def test_an_interrupted_open_leaves_nothing_behind(
+        self, root: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "_OPEN_FILES", Path("/no/such/folder"))
+        seen: list[int] = []
+
+        def interrupt(content: bytes) -> Image.Image:
+            seen.append(len(list(temporary.iterdir())))
+            if len(seen) > 7:
+                raise KeyboardInterrupt
+            return open_image(content)
+
+        monkeypatch.setattr(decoding, "open_image", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            opened(root)
+        assert set(seen) == {1}
+        assert list(temporary.iterdir()) == []
+
     def test_every_file_is_decoded_once(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         decoded = count_decoded(monkeypatch)
         data = opened(root)
@@ -608,15 +626,17 @@ class TestOpening:
         program = (
             "import resource, sys\n"
             "from pathlib import Path\n"
-            "from translate_plugins.datasets.loading import Source, load\n"
-            "source = Source(Path(sys.argv[1]), lambda image: [image.resize((1000, 1000))])\n"
+            "from translate_plugins.datasets.decoding import decode\n"
+            "from translate_plugins.datasets.listing import Folder, Listing, Part\n"
+            "from translate_plugins.datasets.transforms import Transform\n"
+            "listing = Listing(Part((Folder('.', ['1.bmp'] * 60, ('A',)),), False), Part((), False))\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "loaded = load('many', [source] * 60)\n"
+            "decoded = decode(Path(sys.argv[1]), listing, Transform(resize=1000), {'A': 3}, dict)\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
         )
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         done = subprocess.run(
-            [sys.executable, "-c", program, tmp_path / "1.bmp"],
+            [sys.executable, "-c", program, tmp_path],
             env=environment,
             capture_output=True,
             text=True,

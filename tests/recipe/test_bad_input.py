@@ -638,8 +638,8 @@ def _with_broken_images(root: Path) -> None:
         (
             shutil.rmtree,
             [
-                "mine  does not exist. Seen from {here}. "
-                "Set data.root to the folder that holds trainA and trainB, or name a data.download"
+                "mine  does not exist. The current folder is {here}. "
+                "Set data.root to the folder that holds trainA and trainB, or set data.download"
             ],
         ),
         (_without_train_b, ["mine/trainB  does not exist. mine holds: testA, testB, trainA"]),
@@ -832,8 +832,8 @@ def test_a_device_that_is_not_there(place: Path, capsys: pytest.CaptureFixture[s
         (["--set", "training.lenght=1"], KEYS[3].message),
         (["--set", "losses.cycle.pairs={rec_a: real_A}"], "decoding data set data (16 files)\n" + GAME[5].message),
         (["--set", "data.root=nowhere"], "translate-run: data set nowhere has 1 fault\n"
-         "  nowhere  does not exist. Seen from {here}. "
-         "Set data.root to the folder that holds trainA and trainB, or name a data.download\n"),
+         "  nowhere  does not exist. The current folder is {here}. "
+         "Set data.root to the folder that holds trainA and trainB, or set data.download\n"),
         (["--set", "plugins=[bad.py]"], "translate-run: recipe r.yaml has 1 fault\n  plugins.0  plugin bad.py cannot be "
          "imported: ZeroDivisionError: division by zero (bad.py, line 1)\n"),
     ],

@@ -14,8 +14,8 @@ from translate_core.commands.run import main
 
 TYPES = "paired_folders, paired_side_by_side, synthetic, unpaired_folders"
 ADVICE = "Set data.test to the folder with the test images, or to null for none"
-TWINS = "twins have the same name, whatever their ending."
-REMEDY = f"{TWINS} Add them, remove these, or use data.type unpaired_folders"
+PAIRS = "the images of a pair have the same name, whatever their ending."
+REMEDY = f"{PAIRS} Add them, remove these, or use data.type unpaired_folders"
 
 
 def two_folders(root: Path) -> None:
@@ -28,13 +28,13 @@ def side_by_side(root: Path) -> None:
     folders(root, train=images, val=images)
 
 
-def twins_missing(root: Path) -> None:
+def missing_counterparts(root: Path) -> None:
     two_folders(root)
     (root / "trainB" / "1.png").unlink()
     (root / "testA" / "2.png").rename(root / "testA" / "two.png")
 
 
-def unlike_twins(root: Path) -> None:
+def unlike_pairs(root: Path) -> None:
     two_folders(root)
     plain(0, 40, 32).save(root / "trainB" / "1.png")
     (root / "trainA" / "0.png").write_bytes(b"no image")
@@ -51,25 +51,25 @@ def odd(root: Path) -> None:
 
 
 DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
-    "a twin missing": (twins_missing, {"type": "paired_folders"}, [
-        f"data/trainB  lacks the twins of 1 of 3 images in trainA: 1.png; {REMEDY}",
-        f"data/testB   lacks the twins of 1 of 3 images in testA: two.png; {REMEDY}",
-        f"data/testA   lacks the twins of 1 of 3 images in testB: 2.png; {REMEDY}",
+    "an image without counterpart": (missing_counterparts, {"type": "paired_folders"}, [
+        f"data/trainB  lacks the counterparts of 1 of 3 images in trainA: 1.png; {REMEDY}",
+        f"data/testB   lacks the counterparts of 1 of 3 images in testA: two.png; {REMEDY}",
+        f"data/testA   lacks the counterparts of 1 of 3 images in testB: 2.png; {REMEDY}",
     ]),
-    "twins unlike each other": (unlike_twins, {"type": "paired_folders"}, [
+    "images of a pair unlike each other": (unlike_pairs, {"type": "paired_folders"}, [
         "data/trainA/0.png  is not an image, or of a format that Pillow cannot read",
-        "data/trainA/1.png  is 32 × 32 (height × width) where its twin data/trainB/1.png is 40 × 32: "
-        "twins must have one size; make them alike, or set transform.resize without keep_aspect",
+        "data/trainA/1.png  is 32 × 32 (height × width), but its counterpart data/trainB/1.png is 40 × 32: "
+        "the images of a pair must have one size; resize them, or set transform.resize without keep_aspect",
     ]),
-    "a test without its truth": (twins_missing, {"type": "unpaired_folders", "paired_test": True}, [
-        f"data/testB  lacks the twins of 1 of 3 images in testA: two.png; {TWINS} "
+    "a test image without target": (missing_counterparts, {"type": "unpaired_folders", "paired_test": True}, [
+        f"data/testB  lacks the counterparts of 1 of 3 images in testA: two.png; {PAIRS} "
         "Add them, remove these, or set data.paired_test to false",
-        f"data/testA  lacks the twins of 1 of 3 images in testB: 2.png; {TWINS} "
+        f"data/testA  lacks the counterparts of 1 of 3 images in testB: 2.png; {PAIRS} "
         "Add them, remove these, or set data.paired_test to false",
     ]),
     "two folders read as side by side": (two_folders, {"type": "paired_side_by_side", "test": None}, [
         "data/train  does not exist, but data has trainA and trainB: "
-        "that is data.type paired_folders, or unpaired_folders where images have no twins",
+        "that is data.type paired_folders, or unpaired_folders where images are not paired",
     ]),
     "side by side read as two folders": (side_by_side, {"type": "paired_folders"}, [
         f"data/train{domain}  does not exist, but data has a train with images in it: "
@@ -79,7 +79,7 @@ DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
         f"data/test  does not exist. data holds: train, val. {ADVICE}",
     ]),
     "images in no folder": (loose, {"type": "paired_side_by_side"}, [
-        "data/train  does not exist, and data itself holds 3 images (0.png …): move those to train on into train",
+        "data/train  does not exist, and data itself holds 3 images (0.png …): move the training images into train",
     ]),
     "no two halves": (odd, {"type": "paired_side_by_side", "test": "val"}, [
         "data/train/7.png  is 32 × 63 (height × width): an odd width has no two halves; is it two images side by side?",
@@ -94,7 +94,7 @@ OPTIONS = {
         "data.transform  crop_until must be in epochs, such as '200 epochs', not '500 steps'"
     ),
     "data.transform={resize: 24, crop_until: 2 epochs}": (
-        "data.transform  crop_until says when to stop cropping, but there is no crop"
+        "data.transform  crop_until is the end of cropping, but crop is not given"
     ),
     "data.transform={crop: 24, crop_until: 2}": (
         "data.transform.crop_until  must be a length such as '500 steps' or '1 epoch', or null, not 2"

@@ -1,9 +1,9 @@
-"""The pictures of the synthetic set: landscapes with an animal, drawn as a horse and as a zebra.
+"""The images of the synthetic set: landscapes with an animal, drawn as a horse and as a zebra.
 
-Two rules make each picture determine the other, and only one translation right. The coat's colour is that of a zebra's
-dark stripes. A horse's coat is faintly lighter where a zebra is cream. Stripes get broader towards the back, and muzzle
-and hooves are dark: a translation that swaps cream and dark, or moves the stripes, makes animals that are not in the
-set. All of it is drawn in the animal's own frame, so that a mirrored pair is a pair.
+Each image determines the other, so that there is one correct translation: the dark stripes of a zebra have the colour
+of the horse's coat, and the coat is faintly lighter where the zebra is cream. Stripes get broader towards the back, and
+muzzle and hooves are dark: a translation that swaps cream and dark, or shifts the stripes, gives animals that do not
+occur in the set. The animal is drawn in a coordinate frame of its own, so that a mirrored pair is a pair.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 Colour = tuple[float, float, float]
 
 DRAWING = "horses and zebras 1"
-"""Part of the data's fingerprint: change it whenever a picture changes."""
+"""Part of the data's fingerprint: change it whenever a pixel of the drawings changes."""
 
 CREAM: Colour = (0.97, 0.95, 0.88)
 SHEEN = 0.09  # how much lighter a horse's coat is where a zebra's is cream
@@ -68,7 +68,7 @@ def draw(rng: np.random.Generator, size: int) -> tuple[Picture, Picture]:
 
 
 def _finished(background: Plane, animal: Animal, coat: Plane, fur: Plane) -> Picture:
-    """The animal before its background: mane and hooves over the fur, limbs on the far side in shade."""
+    """The animal in front of the background: mane and hooves over the fur, limbs on the far side darker."""
     marked = fur + animal.dark[..., None] * (0.35 * coat - fur)
     image = background + animal.coverage[..., None] * (animal.shade[..., None] * marked - background)
     pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
@@ -146,7 +146,7 @@ def _cloud(grid: Grid, rng: np.random.Generator, horizon: float) -> Plane:
 
 
 def _waves(grid: Grid, rng: np.random.Generator, level: float, height: float) -> Plane:
-    """A skyline: for each column, how high the land reaches."""
+    """A skyline: the height of the land in each column."""
     slow, fast = (_uniform(rng, 0.0, 2.0 * math.pi) for _ in range(2))
     frequency = _uniform(rng, 3.0, 9.0)
     line: Plane = 0.7 * np.sin(frequency * grid.x + slow) + 0.3 * np.sin(15.0 * grid.x + fast)
@@ -154,7 +154,7 @@ def _waves(grid: Grid, rng: np.random.Generator, level: float, height: float) ->
 
 
 def _noise(grid: Grid, rng: np.random.Generator) -> Plane:
-    """Smooth noise in -1 … 1, drawn out sideways as tufts of grass are: two octaves of interpolated lattices."""
+    """Smooth noise in -1 … 1, stretched sideways like grass: two octaves of interpolated lattices."""
     planes = []
     for rows, columns in ((14, 7), (28, 16)):
         lattice = (rng.random((rows + 1, columns + 1)) * 2.0 - 1.0).astype(np.float32)
@@ -175,7 +175,7 @@ def _tree(image: Plane, grid: Grid, rng: np.random.Generator, horizon: float) ->
     trunk = np.maximum(np.abs(grid.x - foot[0]) - 0.07 * height, np.abs(grid.y - foot[1] + height / 2) - height / 2)
     _cover(image, grid.inside(trunk), _tinted(rng, TRUNK, 0.06))
     leaves = _tinted(rng, FOLIAGE[int(rng.integers(len(FOLIAGE)))], 0.08)
-    wide, tall = (0.8, 0.22) if rng.random() < 0.4 else (0.42, 0.42)  # an acacia, or a tree of the north
+    wide, tall = (0.8, 0.22) if rng.random() < 0.4 else (0.42, 0.42)  # an acacia, or a round tree
     _cover(image, grid.ellipse(crown, wide * height, tall * height), leaves)
     lit = (crown[0], crown[1] - 0.25 * tall * height)
     _cover(image, grid.ellipse(lit, 0.65 * wide * height, 0.6 * tall * height), np.minimum(1.25 * leaves, 1.0))
@@ -183,7 +183,7 @@ def _tree(image: Plane, grid: Grid, rng: np.random.Generator, horizon: float) ->
 
 @dataclass(frozen=True)
 class Pose:
-    """How the animal stands; lengths in the animal's frame, angles in radians, up is positive."""
+    """The animal's posture; lengths in the animal's frame, angles in radians, positive upwards."""
 
     centre: Point
     scale: float
@@ -198,7 +198,7 @@ class Pose:
 
     @staticmethod
     def drawn(rng: np.random.Generator) -> Pose:
-        """A pose: standing or walking, or at a gallop; looking up or grazing."""
+        """A random pose: standing, walking or galloping; looking up or grazing."""
         gallop = rng.random() < 0.3
         grazing = not gallop and rng.random() < 0.25
         swing = 0.75 if gallop else 0.28
@@ -222,10 +222,10 @@ class Pose:
 class Animal:
     """One animal on the grid, as planes in 0 … 1.
 
-    coverage: where it is.
+    coverage: of the whole animal.
     light: where a zebra is cream.
     dark: mane, tuft, hooves, muzzle, ears' rims and the eye.
-    shade: brightness; limbs on the far side have less.
+    shade: brightness, lower for limbs on the far side.
     """
 
     def __init__(self, grid: Grid, pose: Pose) -> None:
@@ -240,7 +240,7 @@ class Animal:
         self._draw()
 
     def _draw(self) -> None:
-        """From back to front."""
+        """Draws the parts from back to front."""
         pose = self._pose
         hip, shoulder = (-0.175, 0.05), (0.15, 0.05)
         self._leg(hip, pose.stride[1], pose.bend[1], hind=True, shade=0.72)
@@ -256,7 +256,7 @@ class Animal:
         return coverage
 
     def _capsule(self, start: Point, end: Point, radii: tuple[float, float]) -> tuple[Plane, Plane, Plane]:
-        """A limb: its coverage, and for each pixel how far along and how far off the axis it lies (up is negative)."""
+        """A limb: its coverage, and each pixel's position along the axis and distance from it (negative upwards)."""
         length = math.dist(start, end)
         ux, uy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
         dx, dy = self._x - start[0], self._y - start[1]
@@ -266,13 +266,13 @@ class Animal:
         return self._edge(np.hypot(along - part * length, off) - radius), along, off
 
     def _stripes(self, along: Plane, share: float | Plane, start: float) -> Plane:
-        """Cream between dark stripes; the first dark one is centred on `start`. share: cream part, 0 … 1."""
+        """Cream between dark stripes, the first of them centred on `start`. share: the cream fraction, 0 … 1."""
         turns = along / PERIOD - start / PERIOD
         to_cream = np.abs(turns - np.floor(turns) - 0.5) * PERIOD
         return self._edge(to_cream - 0.5 * PERIOD * share)
 
     def _add(self, coverage: Plane, light: Plane | float, dark: Plane | float = 0.0, shade: float = 1.0) -> None:
-        """Put a part in front of what is there."""
+        """Draws a part in front of those before."""
         np.maximum(self.coverage, coverage, out=self.coverage)
         self.light += coverage * (light - self.light)
         self.dark += coverage * (dark - self.dark)
@@ -327,10 +327,10 @@ class Animal:
 
 
 def _turned(point: Point, length: float, angle: float) -> Point:
-    """A step from the point, the angle counted upwards from straight ahead."""
+    """A step from the point; the angle is measured upwards from straight ahead."""
     return point[0] + length * math.cos(angle), point[1] - length * math.sin(angle)
 
 
 def _moved(point: Point, length: float, angle: float) -> Point:
-    """A step from the point, the angle counted forwards from straight down."""
+    """A step from the point; the angle is measured forwards from straight down."""
     return point[0] + length * math.sin(angle), point[1] + length * math.cos(angle)

@@ -1,4 +1,4 @@
-"""Which folders of images a data set has, and what to tell a user whose folders are others."""
+"""The folders of images that a data set has, and messages for users whose folders differ."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from translate_core.errors import DataError, Fault, did_you_mean
-from translate_core.runtime.images import find_images, is_image
+from translate_core import DataError, Fault, did_you_mean, find_images, is_image
 
 
 @dataclass(frozen=True)
@@ -15,26 +14,26 @@ class Layout:
     """The folders below the root of a data set.
 
     Args:
-        training: folders that must be there and hold images.
-        test: folders that may be missing.
-        loose: what to do with images that lie in the root itself.
-        asked: those of `test` that the user asked for, and what to do where one is missing; it may not be, then.
+        training: folders that must exist and hold images.
+        test: folders of test images.
+        loose: what to do with images that lie in the root itself, for messages.
+        without_test: what to do where a test folder is missing, for messages; None where it may be missing.
     """
 
     training: tuple[str, ...]
     test: tuple[str, ...]
     loose: str
-    asked: str | None = None
+    without_test: str | None = None
 
     def find(self, root: Path, downloads: bool) -> dict[str, list[str]]:
         """The names of the images in each folder, sorted; none for a test folder that is missing.
 
         Args:
-            root: where the folders should be.
-            downloads: whether the set would be fetched if there were no root, for messages.
+            root: the folder that holds them.
+            downloads: whether the set would be downloaded if there were no root, for messages.
 
         Raises:
-            DataError: every folder that is missing or empty and should not be.
+            DataError: folders that are missing or empty and may not be.
         """
         if not root.is_dir():
             raise DataError(f"data set {root}", [Fault(str(root), self._explain_root(root))])
@@ -46,7 +45,7 @@ class Layout:
             names[folder] = find_images(path) if path.is_dir() else []
             if names[folder]:
                 continue
-            needed = folder in self.training or self.asked is not None
+            needed = folder in self.training or self.without_test is not None
             if path.is_dir():
                 if needed:
                     faults.append(Fault(str(path), f"holds no images; it needs {_kinds()}"))
@@ -65,8 +64,8 @@ class Layout:
         beside = root.parent
         siblings = sorted(entry.name for entry in beside.iterdir() if entry.is_dir()) if beside.is_dir() else []
         return (
-            f"does not exist{did_you_mean(root.name, siblings)} Seen from {Path.cwd()}. "
-            f"Set data.root to the folder that holds {wanted}, or name a data.download"
+            f"does not exist{did_you_mean(root.name, siblings)} The current folder is {Path.cwd()}. "
+            f"Set data.root to the folder that holds {wanted}, or set data.download"
         )
 
     def _explain_missing(self, root: Path, folder: str, entries: Sequence[str], downloads: bool) -> str:
@@ -88,18 +87,28 @@ class Layout:
             exists = f"{root} is empty"
             if downloads:
                 exists += "; remove it to have the set downloaded"
-        advice = f". {self.asked}" if self.asked is not None and folder in self.test else ""
+        advice = f". {self.without_test}" if self.without_test is not None and folder in self.test else ""
         return f"does not exist{did_you_mean(folder, known)} {exists}{advice}"
 
     def _other_layout(self, root: Path, folders: Sequence[str]) -> str:
-        """What is there, and which type of data set reads that; empty where nothing is known to."""
+        """What the root holds, and which type of data set reads that; empty if none does."""
         if "trainA" in self.training:
             train = root / "train"
             if not {"trainA", "trainB"} & set(folders) and train.is_dir() and any(map(_is_image_file, train.iterdir())):
                 return "a train with images in it: two images side by side in a file are data.type paired_side_by_side"
         elif {"trainA", "trainB"} <= set(folders):
-            return "trainA and trainB: that is data.type paired_folders, or unpaired_folders where images have no twins"
+            return (
+                "trainA and trainB: that is data.type paired_folders, or unpaired_folders where images are not paired"
+            )
         return ""
+
+
+DOMAIN_FOLDERS = Layout(
+    training=("trainA", "trainB"),
+    test=("testA", "testB"),
+    loose="move those of domain A into trainA, those of domain B into trainB",
+)
+"""A folder for each domain."""
 
 
 def _is_image_file(path: Path) -> bool:

@@ -1,30 +1,34 @@
-"""Two folders of images that belong together by their names."""
+"""Two folders of images in pairs, matched by their names."""
 
 from __future__ import annotations
 
-from .domain_folders import DomainFolders
+from .image_files import ImageFiles
+from .layout import DOMAIN_FOLDERS
+from .listing import Listing, list_domain_folders
 
 _REMEDY = "Add them, remove these, or use data.type unpaired_folders"
 
 
-class PairedFolders(DomainFolders):
+class PairedFolders(ImageFiles):
     """Pairs of images of the same name: `root/trainA` and `root/trainB` and, if wanted, `root/testA` and `root/testB`.
 
-    Twins have the same path below their folders, whatever their endings are: `sub/1.jpg` and `sub/1.png`. Where every
-    name of A ends with `_A` and every one of B with `_B`, these are left out too: `1_A.jpg` and `1_B.jpg` are twins.
-    They share one crop and one flip, and so must have one size before the crop; `transform.resize` gives them one.
-    An epoch is as many draws as there are pairs (pix2pix, Isola et al., CVPR 2017).
+    The images of a pair have the same path below their folders, whatever their endings are: `sub/1.jpg` and
+    `sub/1.png`. Where every name of A ends with `_A` and every one of B with `_B`, these are ignored too: `1_A.jpg` and
+    `1_B.jpg` are a pair. A pair shares one crop and one flip, so both images must have one size before the crop;
+    `transform.resize` gives them one. An epoch is as many draws as there are pairs (pix2pix, Isola et al., CVPR 2017).
 
     Kinds of images as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test items one of the
-    two, and its twin as `target_B` or `target_A`.
+    two, and its counterpart as `target_B` or `target_A`.
 
     Args:
         root: the folder that holds trainA and trainB, relative to the current folder.
         transform: size, crop and flip, the latter two alike for both images of a pair.
         channels_A: 3 for RGB, 1 for greyscale images of A.
         channels_B: the same for B.
-        shuffle: go through the pairs in a random order; without it in that of the file names.
+        shuffle: whether the pairs are visited in random order, else in that of the file names.
         download: where to fetch the set from if `root` does not exist.
     """
 
-    twins = {"train": _REMEDY, "test": _REMEDY}
+    def _list(self) -> Listing:
+        remedies = {"train": _REMEDY, "test": _REMEDY}
+        return list_domain_folders(self._root, DOMAIN_FOLDERS, remedies, self._download is not None)

@@ -1,48 +1,45 @@
-"""A folder of images that hold both domains, one beside the other."""
+"""A folder of files that each hold an image of A and one of B, side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from translate_core.contracts.dataset import TestSplit, TrainSplit
-from translate_core.errors import DataError, Fault, UserError
-from translate_core.runtime.images import Channels, convert_image
+from translate_core import Channels, DataError, Fault, UserError, convert_image
 from translate_plugins.fetching.download import Download
 
-from .image_files import Group, ImageFiles
+from .image_files import ImageFiles
 from .layout import Layout
-from .splits import Images, PairedTrain
+from .listing import Folder, Listing, Part
 from .transforms import Transform
 
 _TEST = "test"
+_DOMAINS = ("A", "B")
 _OTHERS = "data.type paired_folders"
-_A, _B = 0, 1
-"""Which part of a file is which domain's."""
 
 
 class PairedSideBySide(ImageFiles):
     """Pairs of images in one file each, side by side: `root/train` and, if wanted, `root/test`.
 
-    Each file is cut in the middle; after that its halves are treated as images of their own, save that they share one
-    crop and one flip (pix2pix, Isola et al., CVPR 2017: both resized to 286, then cut to 256). An epoch is as many
-    draws as there are files.
+    Each file is cut in the middle, then its halves are resized separately; they share one crop and one flip (pix2pix,
+    Isola et al., CVPR 2017: both resized to 286, then cropped to 256). An epoch is as many draws as there are files.
 
     Kinds of images as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test items one of the
-    two, and its twin as `target_B` or `target_A`.
+    two, and its counterpart as `target_B` or `target_A`.
 
     Args:
         root: the folder that holds train, relative to the current folder.
         left: the domain of the left half.
-        test: the folder below the root with the test images, such as `val`; null for none. A missing folder `test` is
-            no fault where there are no other folders beside `train`.
+        test: the folder below the root with the test images, such as `val`; null for none. The folder `test` may be
+            missing where `train` is the only folder.
         transform: size, crop and flip of the halves, the latter two alike for both.
         channels_A: 3 for RGB, 1 for greyscale images of A.
         channels_B: the same for B.
-        shuffle: go through the files in a random order; without it in that of their names.
+        shuffle: whether the files are visited in random order, else in that of their names.
         download: where to fetch the set from if `root` does not exist.
     """
 
@@ -61,47 +58,8 @@ class PairedSideBySide(ImageFiles):
         self._left = left
         self._test = test
 
-    def _read(self) -> None:
-        names = self._layout().find(self._root, self._download is not None)
-        self._refuse_folders_of_domains(names["train"])
-        test = [] if self._test is None else [Group(self._test, names[self._test], training=False)]
-        store, (pairs, *tested) = self._load([Group("train", names["train"], training=True), *test])
-
-        def train(stage: int, transform: Transform) -> TrainSplit:
-            return PairedTrain(store, pairs.of(_A, stage), pairs.of(_B, stage), transform, self._shuffle)
-
-        self.train = self._in_stages(train)
-        self.size = self._common_size(pairs.of())
-        self.test: Mapping[str, TestSplit] = {
-            domain: Images(store, domain, group.names, stored.of(own), stored.of(other))
-            for group, stored in zip(test, tested, strict=True)
-            for domain, own, other in (("A", _A, _B), ("B", _B, _A))
-            if group.names
-        }
-
-    def _layout(self) -> Layout:
-        layout = Layout(("train",), () if self._test is None else (self._test,), "move those to train on into train")
-        folders = {path.name for path in self._root.iterdir() if path.is_dir()} if self._root.is_dir() else set()
-        others = [name for name in folders - {"train"} if not name.startswith(".")]
-        if self._test != _TEST or others:
-            return replace(layout, asked="Set data.test to the folder with the test images, or to null for none")
-        return layout
-
-    def _refuse_folders_of_domains(self, names: Sequence[str]) -> None:
-        """Two folders of images in `train` would all be cut in half without a word."""
-        folders = {name.split("/")[0] for name in names}
-        if {folder.lower() for folder in folders} == {"a", "b"}:
-            a, b = sorted(folders, key=str.lower)
-            raise DataError(
-                f"data set {self._root}",
-                [
-                    Fault(
-                        str(self._root / "train"),
-                        f"holds the folders {a} and {b}, not files with two images side by side: "
-                        f"rename them to {self._root / 'trainA'} and {self._root / 'trainB'} for {_OTHERS}",
-                    )
-                ],
-            )
+    def _list(self) -> Listing:
+        return _list_files(self._root, self._test, self._download is not None)
 
     def parts(self, image: Image.Image) -> Mapping[str, Image.Image]:
         """The halves of a file by domain, each with the channels of its domain.
@@ -123,10 +81,34 @@ class PairedSideBySide(ImageFiles):
             )
         halves = [(0, 0, width // 2, height), (width // 2, 0, width, height)]
         return {
-            domain: whole[self.channels[domain]].crop(halves[0 if domain == self._left else 1]) for domain in ("A", "B")
+            domain: whole[self.channels[domain]].crop(halves[0 if domain == self._left else 1]) for domain in _DOMAINS
         }
 
-    def _parts(self, folder: str, image: Image.Image) -> list[Image.Image]:
-        """The half of A, then that of B."""
-        parts = self.parts(image)
-        return [parts["A"], parts["B"]]
+
+def _list_files(root: Path, test: str | None, downloads: bool) -> Listing:
+    """test: the folder of the test images, if any; downloads: whether the set would be downloaded, for messages."""
+    names = _layout(root, test).find(root, downloads)
+    _refuse_folders_of_domains(root, names["train"])
+    tested = () if test is None else (Folder(test, names[test], _DOMAINS),)
+    return Listing(Part((Folder("train", names["train"], _DOMAINS),), paired=True), Part(tested, paired=True))
+
+
+def _layout(root: Path, test: str | None) -> Layout:
+    layout = Layout(("train",), () if test is None else (test,), "move the training images into train")
+    folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
+    others = [name for name in folders - {"train"} if not name.startswith(".")]
+    if test != _TEST or others:
+        return replace(layout, without_test="Set data.test to the folder with the test images, or to null for none")
+    return layout
+
+
+def _refuse_folders_of_domains(root: Path, names: Sequence[str]) -> None:
+    """Raises DataError for folders A and B in `train`, whose images would otherwise be cut in half without an error."""
+    folders = {name.split("/")[0] for name in names}
+    if {folder.lower() for folder in folders} == {"a", "b"}:
+        a, b = sorted(folders, key=str.lower)
+        message = (
+            f"holds the folders {a} and {b}, not files with two images side by side: "
+            f"rename them to {root / 'trainA'} and {root / 'trainB'} for {_OTHERS}"
+        )
+        raise DataError(f"data set {root}", [Fault(str(root / "train"), message)])

@@ -1,4 +1,4 @@
-"""Splits over images in a store, for the data sets that read files."""
+"""The splits of data sets of files: draws from the images in a store."""
 
 from __future__ import annotations
 
@@ -7,21 +7,63 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from translate_core.contracts.dataset import Item, TestSplit, TrainSplit
+from translate_core import Item, TestSplit, TrainSplit
 
+from .decoding import Places
+from .listing import Part
 from .store import ImageStore
 from .transforms import Transform
 
 
+def train_split(store: ImageStore, places: Places, paired: bool, transform: Transform, shuffle: bool) -> TrainSplit:
+    """The training split, which may change from some epoch on.
+
+    Args:
+        store: holds the images.
+        places: where the training images are in it.
+        paired: whether A and B are pairs, at the same place of both lists.
+        transform: crops and flips.
+        shuffle: whether they are visited in random order.
+    """
+    kind = PairedTrain if paired else UnpairedTrain
+    stages = [
+        (stage.first, kind(store, places["A"][number], places["B"][number], stage.transform, shuffle))
+        for number, stage in enumerate(transform.stages)
+    ]
+    return stages[0][1] if len(stages) == 1 else InStages(stages)
+
+
+def test_splits(store: ImageStore, places: Places, part: Part) -> dict[str, TestSplit]:
+    """The test images by domain, of those that have any.
+
+    Args:
+        store: holds the images.
+        places: where the test images are in it.
+        part: their files.
+    """
+    names = {domain: folder.files for folder in part.folders for domain in folder.domains}
+    return {
+        domain: Images(store, domain, names[domain], places[domain][0], places[other][0] if part.paired else None)
+        for domain, other in (("A", "B"), ("B", "A"))
+        if names.get(domain)
+    }
+
+
+def common_size(store: ImageStore, places: Places) -> tuple[int, int] | None:
+    """(height, width) of the images at these places, None where they differ; of the first stage."""
+    sizes = {store.shape(place)[1:] for stages in places.values() for place in stages[0]}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
 class UnpairedTrain(TrainSplit):
-    """Images of A by their index, wrapping, each with one of B, drawn at random, with replacement.
+    """Images of A by index, wrapping, each with an image of B drawn at random, with replacement.
 
     Args:
         store: holds the images.
         a: places of A's images in the store.
         b: places of B's.
-        transform: crops and flips each image by itself.
-        shuffle: otherwise B goes by in file order too, wrapping.
+        transform: crops and flips each image separately.
+        shuffle: whether B is drawn at random; else it is visited in file order, wrapping.
     """
 
     def __init__(
@@ -37,7 +79,7 @@ class UnpairedTrain(TrainSplit):
         return max(len(self._a), len(self._b))
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
-        """`real_A` and `real_B`, which have nothing to do with each other."""
+        """`real_A` and `real_B`, unrelated."""
         other = int(rng.integers(len(self._b))) if self.shuffled else index % len(self._b)
         return {
             "real_A": self._transform.augment(self._store[self._a[index % len(self._a)]], rng),
@@ -46,14 +88,14 @@ class UnpairedTrain(TrainSplit):
 
 
 class PairedTrain(TrainSplit):
-    """Twins by their index, cropped at one place and flipped together.
+    """Pairs by index, cropped at one place and flipped together.
 
     Args:
-        store: holds the images; twins have one height and width in it.
+        store: holds the images; those of a pair have one height and width in it.
         a: places of A's images in the store.
-        b: places of their twins.
-        transform: crops and flips each pair.
-        shuffle: whether the loader goes through the pairs in random order.
+        b: places of their counterparts.
+        transform: crops and flips both images of a pair alike.
+        shuffle: whether the loader visits the pairs in random order.
     """
 
     def __init__(
@@ -69,15 +111,15 @@ class PairedTrain(TrainSplit):
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
         """`real_A` and `real_B`, a pair."""
-        twins = [self._store[place] for place in self._pairs[index]]
-        return dict(zip(("real_A", "real_B"), self._transform.augment_alike(twins, rng), strict=True))
+        pair = [self._store[place] for place in self._pairs[index]]
+        return dict(zip(("real_A", "real_B"), self._transform.augment_alike(pair, rng), strict=True))
 
 
 class InStages(TrainSplit):
-    """Another split from some epoch on.
+    """Several splits, each from its first epoch on.
 
     Args:
-        stages: the first epoch of each, counted from 0, and the split as it is from then on; all of one length.
+        stages: the first epoch of each, counted from 0, and the split from then on; all of one length.
     """
 
     def __init__(self, stages: Sequence[tuple[int, TrainSplit]]) -> None:
@@ -92,19 +134,19 @@ class InStages(TrainSplit):
         return self.in_epoch(0).draw(index, rng)
 
     def in_epoch(self, epoch: int) -> TrainSplit:
-        """The stage that the epoch falls into."""
+        """The split of the stage that the epoch belongs to."""
         return [split for first, split in self._stages if first <= epoch][-1]
 
 
 class Images(TestSplit):
-    """The test images of a domain, with their twins where they have any.
+    """The test images of a domain, with their counterparts where they have any.
 
     Args:
         store: holds the images.
         domain: A or B.
-        names: of the files, for people.
+        names: of the files, for display.
         places: of the images in the store.
-        truths: of their twins; None where they have none.
+        targets: of their counterparts; None where they have none.
     """
 
     def __init__(
@@ -113,13 +155,13 @@ class Images(TestSplit):
         domain: str,
         names: Sequence[str],
         places: Sequence[int],
-        truths: Sequence[int] | None = None,
+        targets: Sequence[int] | None = None,
     ) -> None:
         self._store = store
         self._names = names
         self._places = {f"real_{domain}": places}
-        if truths is not None:
-            self._places[f"target_{'B' if domain == 'A' else 'A'}"] = truths
+        if targets is not None:
+            self._places[f"target_{'B' if domain == 'A' else 'A'}"] = targets
 
     def __len__(self) -> int:
         return len(self._names)

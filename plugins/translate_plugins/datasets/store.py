@@ -1,4 +1,4 @@
-"""Images in one file that all processes of a run share."""
+"""Decoded images in one file that all processes of a run share."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import errno
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from translate_core.errors import UserError
+from translate_core import UserError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _OPEN_FILES = Path("/proc/self/fd")
@@ -23,62 +22,66 @@ _OPEN_FILES = Path("/proc/self/fd")
 class ImageStore:
     """uint8 images (C, H, W), each of its own size, one after the other in a memory-mapped temporary file.
 
-    A store is written once, by its constructor, and only read after that. It pickles as the path of its file, so
-    forked and spawned processes read the same pages. The file goes when the process that wrote it closes the store,
-    lets go of it, or ends; copies in other processes never remove it. Where the system has /proc the file has no name
-    from the start, so that not even a killed process leaves it behind.
-
-    Args:
-        images: arrays of type uint8 and shape (C, H, W); one at a time is held in memory.
+    Images are added one by one; after `seal` the store is only read. It pickles as the path of its file, so forked and
+    spawned processes read the same pages. The file is removed when the process that wrote it closes the store, drops
+    it, or ends; copies in other processes never remove it. On systems with /proc the file has no name from the start,
+    so that not even a killed process leaves it behind.
 
     Raises:
-        UserError: the temporary folder is full, or there is none.
+        UserError: the temporary file cannot be created.
     """
 
-    def __init__(self, images: Iterable[NDArray[np.uint8]]) -> None:
+    def __init__(self) -> None:
         self._places: list[tuple[int, int, int, int]] = []  # offset, channels, height, width
+        self._end = 0
         self._bytes: NDArray[np.uint8] | None = None
         try:
             descriptor, name = tempfile.mkstemp(prefix="translate-images-", suffix=".bin")
         except OSError as error:
             raise UserError(
-                f"the images need a temporary file, and there is no place for one: {error}. "
-                "Set TMPDIR to a folder with room"
+                f"a temporary file for the images cannot be created: {error}. Set TMPDIR to a folder with free space"
             ) from None
         self._path = Path(name)
-        if _OPEN_FILES.is_dir():
+        nameless = _OPEN_FILES.is_dir()
+        if nameless:
             self._path.unlink()
             self._path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
-            self._remove = weakref.finalize(self, _end, descriptor, None, os.getpid())
-        else:
-            self._remove = weakref.finalize(self, _end, None, self._path, os.getpid())
-        try:
-            self._write(descriptor, images)
-        except BaseException:
-            self.close()
-            raise
-
-    def _write(self, descriptor: int, images: Iterable[NDArray[np.uint8]]) -> None:
-        end = 0
         # Unbuffered, so that no bytes are left to be written when the file is closed because the disk is full.
-        with open(descriptor, "wb", buffering=0, closefd=not _OPEN_FILES.is_dir()) as file:
-            for image in images:
-                assert image.dtype == np.uint8
-                assert image.ndim == 3
-                content = np.ascontiguousarray(image).reshape(-1).data
-                try:
-                    while content:
-                        content = content[file.write(content) :]
-                except OSError as error:
-                    if error.errno not in _FULL:
-                        raise
-                    raise UserError(
-                        f"the temporary folder {tempfile.gettempdir()} is full after {len(self._places)} images "
-                        f"({end / 1e6:.0f} MB): make room there, or set TMPDIR to a folder on a larger disk"
-                    ) from None
-                channels, height, width = image.shape
-                self._places.append((end, channels, height, width))
-                end += image.size
+        self._file: IO[bytes] | None = open(descriptor, "wb", buffering=0, closefd=not nameless)  # noqa: SIM115
+        self._remove = weakref.finalize(
+            self, _remove, descriptor if nameless else None, None if nameless else self._path, os.getpid()
+        )
+
+    def add(self, image: NDArray[np.uint8]) -> int:
+        """Writes an image (C, H, W); returns its index.
+
+        Raises:
+            UserError: the temporary folder is full.
+        """
+        assert self._file is not None
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        content = np.ascontiguousarray(image).reshape(-1).data
+        try:
+            while content:
+                content = content[self._file.write(content) :]
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise UserError(
+                f"the temporary folder {tempfile.gettempdir()} is full after {len(self._places)} images "
+                f"({self._end / 1e6:.0f} MB): free space there, or set TMPDIR to a folder on a larger disk"
+            ) from None
+        channels, height, width = image.shape
+        self._places.append((self._end, channels, height, width))
+        self._end += image.size
+        return len(self._places) - 1
+
+    def seal(self) -> None:
+        """Ends writing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -88,23 +91,26 @@ class ImageStore:
         return self._places[index][1:]
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """An image, read-only, (C, H, W), not copied."""
+        """An image, read-only, (C, H, W), not copied; only after `seal`."""
+        assert self._file is None
         if self._bytes is None:
             self._bytes = np.asarray(np.memmap(self._path, dtype=np.uint8, mode="r"))
         offset, channels, height, width = self._places[index]
         return self._bytes[offset : offset + channels * height * width].reshape(channels, height, width)
 
     def close(self) -> None:
-        """Let go of the file and, in the process that wrote it, remove it."""
+        """Releases the file and, in the process that wrote it, removes it."""
         self._bytes = None
+        self.seal()
         if hasattr(self, "_remove"):
             self._remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_places": self._places, "_path": self._path, "_bytes": None}
+        assert self._file is None
+        return {"_places": self._places, "_path": self._path, "_file": None, "_bytes": None}
 
 
-def _end(descriptor: int | None, path: Path | None, writer: int) -> None:
+def _remove(descriptor: int | None, path: Path | None, writer: int) -> None:
     if os.getpid() != writer:
         return
     if descriptor is not None:

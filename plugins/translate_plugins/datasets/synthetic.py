@@ -1,4 +1,4 @@
-"""Drawn horses and zebras: a set that needs no download, with the truth to score a translation against."""
+"""Drawn horses and zebras: a data set without files, whose test images have targets to compare translations with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from translate_core.contracts.dataset import Dataset, Item, TestSplit, TrainSplit
-from translate_core.runtime.randomness import numpy_generator
+from translate_core import Dataset, Item, TestSplit, TrainSplit, numpy_generator
 
 from ._drawing import DRAWING, draw
 
@@ -21,14 +20,14 @@ Domain = Literal["A", "B"]
 
 
 class Synthetic(Dataset):
-    """Horses (A) and zebras (B), drawn when the set is opened: unpaired or paired, with the truth to test with.
+    """Horses (A) and zebras (B), drawn when the set is opened: unpaired or paired, with targets for the test images.
 
-    A scene is a landscape with an animal, and can be drawn with a horse or with a zebra; either picture determines the
-    other. A zebra has the dark stripes of the horse's colour, with the same cream colour in between for all. A horse is
-    faintly lighter where the zebra is cream. Everything else is equal. No scene is drawn in both training domains,
-    unless `paired` is set; the test images of each domain are scenes of their own, with `target_A` or `target_B`.
+    A scene is a landscape with an animal, drawn with a horse or with a zebra; each of the two images determines the
+    other. The dark stripes of a zebra have the horse's colour; the cream colour between them is the same for all. A
+    horse is faintly lighter where the zebra is cream. All other pixels are equal. No scene occurs in both training
+    domains, unless `paired` is set; the test images of each domain are further scenes, with `target_A` or `target_B`.
 
-    Every image depends on `seed`, its split, its domain and its number alone. An epoch is `train` draws: A in shuffled
+    Every image depends only on `seed`, its split, its domain and its number. An epoch is `train` draws: A in shuffled
     order, B at random with replacement; with `paired` both drawings of a scene, in shuffled order, mirrored together.
     Items are uint8 (3, size, size).
 
@@ -36,9 +35,9 @@ class Synthetic(Dataset):
         size: height and width of the images, a multiple of 4; stripes are some 3 pixels wide at 64.
         train: training images in each domain.
         test: test images in each domain.
-        seed: another seed gives other scenes.
+        seed: decides the scenes.
         flip: mirror each training image with a probability of one half.
-        paired: train on pairs: B is the zebra of the scene that A shows with a horse. The test images are the same.
+        paired: train on pairs: B is the zebra of the scene that A shows with a horse. The test images do not change.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Synthetic(Dataset):
         self._paired = paired
 
     def open(self) -> None:
-        """Draw all images: some 3 seconds for a thousand of 64×64."""
+        """Draws all images: about 3 seconds for a thousand of 64×64."""
         horses, zebras = self._draw("train", "A")
         if self._paired:
             self.train: TrainSplit = _PairedTrain(horses, zebras, self._flip)
@@ -73,7 +72,7 @@ class Synthetic(Dataset):
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the options that decide the images and of the version of the drawing.
 
-        The pixels are left out: their last bit may differ between processors, and a run may move.
+        The pixels are left out: their last bit may differ between processors, and a run may move to another machine.
         """
         decides = f"{DRAWING} {self._side} {self._lengths['train']} {self._lengths['test']} {self._seed}"
         if self._paired:
@@ -81,7 +80,7 @@ class Synthetic(Dataset):
         return hashlib.sha256(decides.encode()).hexdigest()[:16]
 
     def _draw(self, split: Literal["train", "test"], domain: Domain) -> tuple[Images, Images]:
-        """The scenes of one domain of a split, with horses and with zebras; each domain has its own scenes."""
+        """The scenes of one domain of a split, drawn with horses and with zebras."""
         scenes = [
             draw(numpy_generator(self._seed, "synthetic", split, domain, index), self._side)
             for index in range(self._lengths[split])
@@ -106,7 +105,7 @@ class _Train(TrainSplit):
         return {"real_A": horse, "real_B": zebra}
 
     def _augmented(self, images: Sequence[Images], rng: np.random.Generator) -> list[torch.Tensor]:
-        """Copies, all of them mirrored or none."""
+        """Copies of the images, either all mirrored or none."""
         mirrored = self._flip and rng.random() < 0.5
         return [torch.from_numpy((image[..., ::-1] if mirrored else image).copy()) for image in images]
 
@@ -118,16 +117,16 @@ class _PairedTrain(_Train):
 
 
 class _Test(TestSplit):
-    def __init__(self, domain: Domain, images: Images, truths: Images) -> None:
+    def __init__(self, domain: Domain, images: Images, targets: Images) -> None:
         self._keys = (f"real_{domain}", "target_B" if domain == "A" else "target_A")
         self._images = images
-        self._truths = truths
+        self._targets = targets
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __getitem__(self, index: int) -> Item:
-        pair = (self._images[index], self._truths[index])
+        pair = (self._images[index], self._targets[index])
         return {key: torch.from_numpy(image.copy()) for key, image in zip(self._keys, pair, strict=True)}
 
     def name(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""What happens to an image between its file and a batch."""
+"""Resizing, cropping and flipping of images between their file and a batch."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from PIL import Image
 from pydantic import PositiveInt
 from torch import Tensor
 
-from translate_core.contracts.length import Length
-from translate_core.errors import UserError
+from translate_core import Length, UserError
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Size, crop and flip: of each image by itself where images are unpaired, of twins alike.
+    """Size, crop and flip: of each image separately where images are unpaired, of both images of a pair alike.
 
-    Test images are brought to the crop's size if there is one (with `keep_aspect`: scaled until they just cover it,
-    then cut in the middle), else they are resized as for training; they are never flipped.
+    Test images are resized to the crop's size if there is one (with `keep_aspect`: scaled until they just cover it,
+    then cropped in the middle), else they are resized as for training; they are never flipped.
 
     Args:
         resize: height and width of every image before the crop, one number for a square; the aspect is not kept.
         keep_aspect: `resize` is the length of the shorter side, and the aspect is kept.
-        crop: height and width of a random cut in training, one number for a square.
+        crop: height and width of a random crop in training, one number for a square.
         flip: mirror half of the training images, left to right.
-        crop_until: crop so many epochs long; from then on training images are sized as test images are, and only
-            flipped (CUT: `200 epochs` of cropping, `resize: 286`, `crop: 256`, then straight to 256).
+        crop_until: number of epochs with cropping; from then on training images are sized as test images are, and only
+            flipped (CUT: `200 epochs` of cropping, `resize: 286`, `crop: 256`, then resized to 256).
 
     Raises:
         UserError: the options contradict each other.
@@ -43,7 +42,7 @@ class Transform:
 
     def __post_init__(self) -> None:
         if self.crop_until is not None and self.crop is None:
-            raise UserError("crop_until says when to stop cropping, but there is no crop")
+            raise UserError("crop_until is the end of cropping, but crop is not given")
         if self.crop_until is not None and self.crop_until.unit != "epochs":
             raise UserError(f"crop_until must be in epochs, such as '200 epochs', not '{self.crop_until}'")
         if self.keep_aspect and not isinstance(self.resize, int):
@@ -60,7 +59,7 @@ class Transform:
 
     @property
     def stages(self) -> list[Stage]:
-        """What training images go through: one way of sizing and augmenting them, or two with `crop_until`."""
+        """The stages of training: one way of sizing and augmenting images, or two with `crop_until`."""
         stages = [Stage(self.prepare_training, self, 0)]
         if self.crop_until is not None:
             stages.append(Stage(self.prepare_test, Transform(flip=self.flip), self.crop_until.count))
@@ -76,7 +75,7 @@ class Transform:
         return None
 
     def prepare_training(self, image: Image.Image) -> Image.Image:
-        """The part for training images that is the same in each draw: the size.
+        """Sizes a training image; done once, when the set is opened.
 
         Raises:
             UserError: the image is smaller than the crop.
@@ -96,7 +95,7 @@ class Transform:
         return image
 
     def prepare_test(self, image: Image.Image) -> Image.Image:
-        """All that happens to a test image."""
+        """Sizes a test image."""
         if self.crop is None:
             return self.prepare_training(image)
         height, width = _both_sides(self.crop)
@@ -107,11 +106,11 @@ class Transform:
         return image.crop((left, top, left + width, top + height))
 
     def augment(self, image: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
-        """The random part for training images. image: prepared, uint8 (C, H, W); returns a copy, cropped, flipped."""
+        """Crops and flips a training image at random. image: sized, uint8 (C, H, W). Returns a copy."""
         return self.augment_alike([image], rng)[0]
 
     def augment_alike(self, images: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> list[Tensor]:
-        """The random part for twins: one crop and one flip for all. images: as for `augment`, of one height and width.
+        """Crops and flips images at random, all alike. images: as for `augment`, of one height and width.
 
         Draws from `rng` exactly as `augment` does for a single image.
         """
@@ -128,11 +127,11 @@ class Transform:
 
 @dataclass(frozen=True)
 class Stage:
-    """How training images are treated from some epoch on.
+    """How training images are sized and augmented from some epoch on.
 
     Args:
-        prepare: the part that is done once, when the set is opened.
-        transform: its `augment` and `augment_alike` are the part that is done in each draw.
+        prepare: sizes an image, once, when the set is opened.
+        transform: its `augment` and `augment_alike` are applied in each draw.
         first: the first epoch of this stage, counted from 0.
     """
 

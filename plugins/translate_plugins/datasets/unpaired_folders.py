@@ -1,35 +1,36 @@
-"""Two folders of images that have nothing to do with each other."""
+"""Two folders of images without correspondence."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from translate_core.runtime.images import Channels
+from translate_core import Channels
 from translate_plugins.fetching.download import Download
 
-from .domain_folders import LAYOUT, DomainFolders
+from .image_files import ImageFiles
+from .layout import DOMAIN_FOLDERS
+from .listing import Listing, list_domain_folders
 from .transforms import Transform
 
 
-class UnpairedFolders(DomainFolders):
+class UnpairedFolders(ImageFiles):
     """Images of two domains without correspondence: `root/trainA`, `root/trainB` and, if wanted, `root/testA`, `testB`.
 
-    jpg, jpeg, png, webp, bmp, tif and tiff files in any case, those in sub-folders too; hidden ones are left out.
-    Every kind of image becomes 8-bit RGB or greyscale: transparency is put on white, and the rotation in EXIF data is
-    applied; files of more than 8 bits a channel are refused. An epoch is max(|A|, |B|) draws. Items hold `real_A` and
-    `real_B`, uint8 (C, H, W); test items one of the two, and with `paired_test` its counterpart as `target_B` or
-    `target_A`.
+    jpg, jpeg, png, webp, bmp, tif and tiff files in any case, also in sub-folders; hidden ones are left out. Every kind
+    of image becomes 8-bit RGB or greyscale: transparency is put on white, and the rotation in EXIF data is applied;
+    files of more than 8 bits a channel are refused. An epoch is max(|A|, |B|) draws. Items hold `real_A` and `real_B`,
+    uint8 (C, H, W); test items one of the two, and with `paired_test` its counterpart as `target_B` or `target_A`.
 
     Args:
         root: the folder that holds trainA and trainB, relative to the current folder.
         transform: size, crop and flip.
         channels_A: 3 for RGB, 1 for greyscale images of A.
         channels_B: the same for B.
-        shuffle: go through A in a random order, wrapping, with an image of B drawn at random, with replacement;
-            without it both go by in file order, wrapping.
+        shuffle: whether A is visited in random order, wrapping, with an image of B drawn at random, with replacement;
+            else both are visited in file order, wrapping.
         download: where to fetch the set from if `root` does not exist.
-        paired_test: the images in testA and testB are twins, matched as those of `paired_folders` are, so that
-            translations can be compared with the truth; training stays unpaired.
+        paired_test: the images in testA and testB are pairs, matched as those of `paired_folders` are, so that
+            translations can be compared with their targets; training stays unpaired.
     """
 
     def __init__(
@@ -43,6 +44,11 @@ class UnpairedFolders(DomainFolders):
         paired_test: bool = False,
     ) -> None:
         super().__init__(root, transform, channels_A, channels_B, shuffle, download)
-        if paired_test:
-            self.layout = replace(LAYOUT, asked="Add it, or set data.paired_test to false")
-            self.twins = {"test": "Add them, remove these, or set data.paired_test to false"}
+        self._paired_test = paired_test
+
+    def _list(self) -> Listing:
+        layout, remedies = DOMAIN_FOLDERS, {}
+        if self._paired_test:
+            layout = replace(layout, without_test="Add it, or set data.paired_test to false")
+            remedies = {"test": "Add them, remove these, or set data.paired_test to false"}
+        return list_domain_folders(self._root, layout, remedies, self._download is not None)
