@@ -1,4 +1,4 @@
-"""Augmentation that changes in the course of training: cropped at first, then straight at the crop's size."""
+"""Augmentation that changes during training: cropped at first, then resized to the crop's size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from PIL import Image
 
 from tests.conftest import make_folders, write_small_recipe
 from tests.plugins.made_images import beside, bicubic, count_decoded, folders, noise, place_of
-from translate_core import Length
+from translate_core import Item, Length, TrainSplit, UserError
 from translate_core.commands.run import main
-from translate_core.contracts.dataset import Item, TrainSplit
-from translate_core.errors import UserError
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.loader import Sampling, load_steps
 from translate_plugins.datasets.image_files import ImageFiles
@@ -51,14 +49,14 @@ def draws(split: TrainSplit, count: int) -> list[Item]:
 
 
 def flips(items: list[Item], wholes: dict[str, NDArray[np.uint8]]) -> list[tuple[bool, ...]]:
-    """Of items that are whole images, which are mirrored."""
+    """For items that are whole images: whether A and B are mirrored."""
     places = [[place_of(item[key], whole) for key, whole in wholes.items()] for item in items]
     assert {place[:2] for pair in places for place in pair} == {(0, 0)}
     return [tuple(mirrored for _, _, mirrored in pair) for pair in places]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_cropped_until_that_epoch_then_straight_at_the_size(tmp_path: Path, kind: Any) -> None:
+def test_cropped_until_that_epoch_then_resized(tmp_path: Path, kind: Any) -> None:
     data = kind(tmp_path, TRANSFORM)
     data.open()
     assert data.size == (15, 15)
@@ -78,7 +76,7 @@ def test_cropped_until_that_epoch_then_straight_at_the_size(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_first_epochs_are_those_without_it(tmp_path: Path, kind: Any) -> None:
+def test_the_first_epochs_are_as_without_the_option(tmp_path: Path, kind: Any) -> None:
     with_it, without = kind(tmp_path, TRANSFORM), kind(tmp_path, Transform(resize=18, crop=15))
     with_it.open()
     without.open()
@@ -109,9 +107,7 @@ def test_with_the_aspect_kept_they_are_sized_as_test_images(tmp_path: Path) -> N
     data.close()
 
 
-def test_twice_the_images_are_stored_only_where_they_are_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_size_is_stored_only_with_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = count_decoded(monkeypatch)
     for transform, stored in ((Transform(resize=18, crop=15), 2), (TRANSFORM, 4)):
         data = unpaired(tmp_path, transform)
@@ -133,8 +129,8 @@ def test_survives_pickling(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_depend_on_the_step_alone(tmp_path: Path, workers: int) -> None:
-    """Six draws an epoch, two a step: the change comes with step 3, wherever loading starts."""
+def test_batches_depend_only_on_the_step(tmp_path: Path, workers: int) -> None:
+    """Six draws an epoch, two a step: the change comes at step 3, wherever loading starts."""
     data = UnpairedFolders(
         str(make_folders(tmp_path / "data")), Transform(resize=24, crop=16, crop_until=Length(1, "epochs"))
     )

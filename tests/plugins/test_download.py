@@ -31,12 +31,12 @@ from translate_plugins.fetching.manifest import SHIPPED, read_manifest
 from translate_plugins.fetching.once import make_once
 
 SHARED = Path(__file__).parents[2].parent / "shared"
-LOCK = ["tiny.lock"]  # stays after a failure, and blocks nobody
+LOCK = ["tiny.lock"]  # stays after a failure; the next process locks it again
 WAYS_OUT = "\nPut the folder there by hand, or set where it is: --set data.root=…"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file; a test sets how badly."""
+    """Serves one file; tests set its defects."""
 
     daemon_threads = True
 
@@ -47,12 +47,12 @@ class Server(ThreadingHTTPServer):
         self.modified: str | None = None
         self.ranges = True
         self.length = True
-        self.drop_after: list[int] = []  # bytes after which each of the next answers breaks off
-        self.stall_after: list[int] = []  # bytes after which each of the next answers stalls
+        self.drop_after: list[int] = []  # bytes after which each of the next responses breaks
+        self.stall_after: list[int] = []  # bytes after which each of the next responses stalls
         self.pause = 0.0
         self.status = 200
         self.moved_to: str | None = None
-        self.asked: list[str | None] = []  # the Range of each request
+        self.requested: list[str | None] = []  # the Range of each request
         self.url = f"http://127.0.0.1:{self.server_address[1]}/set.zip"
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         wanted = self.headers.get("Range")
-        server.asked.append(wanted)
+        server.requested.append(wanted)
         self.close_connection = True
         if server.moved_to:
             self.send_response(302)
@@ -135,7 +135,7 @@ def zipped(files: dict[str, bytes], top: str = "tiny/") -> bytes:
 
 
 def tarred(files: dict[str, bytes], top: str = "tiny/", *extra: tarfile.TarInfo) -> bytes:
-    """As `tar czf` writes it, folders included; of the extra members only the header."""
+    """An archive as `tar czf` writes it, with folders; of the extra members only the header is written."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as file:
         for folder in dict.fromkeys((top + name).rpartition("/")[0] for name in files):
@@ -201,47 +201,47 @@ class TestFetching:
         assert unzipped(root) == FILES
         assert beside(root) == ["tiny"]
 
-    def test_asks_nobody_when_the_folder_exists(self, serve: Server, root: Path) -> None:
+    def test_requests_nothing_when_the_folder_exists(self, serve: Server, root: Path) -> None:
         root.mkdir(parents=True)
         Download(serve.url).fetch(root)
-        assert serve.asked == []
+        assert serve.requested == []
         assert beside(root) == ["tiny"]
 
-    def test_says_what_it_does_on_stderr(self, serve: Server, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_progress_on_stderr(self, serve: Server, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         Download(serve.url).fetch(root)
         captured = capsys.readouterr()
         assert captured.out == ""
         megabytes = f"{len(serve.content) / 1e6:.1f} MB"
         assert captured.err == f"downloading {serve.url} ({megabytes})\nunpacking {part_of(root)} (24 files)\n"
 
-    def test_goes_on_after_a_broken_connection(self, serve: Server, root: Path) -> None:
+    def test_resumes_after_a_broken_connection(self, serve: Server, root: Path) -> None:
         serve.drop_after = [9000, 5000]
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, "bytes=9000-", "bytes=14000-"]
+        assert serve.requested == [None, "bytes=9000-", "bytes=14000-"]
         assert unzipped(root) == FILES
 
-    def test_goes_on_by_the_date_where_there_is_no_strong_etag(self, serve: Server, root: Path) -> None:
+    def test_resumes_by_the_date_without_a_strong_etag(self, serve: Server, root: Path) -> None:
         serve.etag, serve.modified = 'W/"weak"', "Tue, 01 Aug 2017 10:00:00 GMT"
         serve.drop_after = [9000]
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, "bytes=9000-"]
+        assert serve.requested == [None, "bytes=9000-"]
         assert unzipped(root) == FILES
 
-    def test_starts_anew_where_the_server_knows_no_ranges(self, serve: Server, root: Path) -> None:
+    def test_starts_again_where_the_server_has_no_ranges(self, serve: Server, root: Path) -> None:
         serve.ranges = False
         serve.drop_after = [9000]
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, "bytes=9000-"]
+        assert serve.requested == [None, "bytes=9000-"]
         assert unzipped(root) == FILES
 
-    def test_starts_anew_where_nothing_tells_one_file_from_another(self, serve: Server, root: Path) -> None:
+    def test_starts_again_without_etag_and_date(self, serve: Server, root: Path) -> None:
         serve.etag = None
         serve.drop_after = [9000]
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, None]
+        assert serve.requested == [None, None]
         assert unzipped(root) == FILES
 
-    def test_goes_on_in_the_next_call(self, serve: Server, root: Path) -> None:
+    def test_resumes_in_the_next_call(self, serve: Server, root: Path) -> None:
         serve.drop_after = [4000, 2000, 1000]
         with pytest.raises(UserError) as failure:
             Download(serve.url).fetch(root)
@@ -253,53 +253,55 @@ class TestFetching:
         assert beside(root) == [*LOCK, "tiny.part", "tiny.part.json"]
         assert part_of(root).read_bytes() == serve.content[:7000]
         Download(serve.url).fetch(root)
-        assert serve.asked[3:] == ["bytes=7000-"]
+        assert serve.requested[3:] == ["bytes=7000-"]
         assert unzipped(root) == FILES
 
-    def test_starts_anew_when_the_file_has_changed(self, serve: Server, root: Path) -> None:
+    def test_starts_again_when_the_file_has_changed(self, serve: Server, root: Path) -> None:
         serve.drop_after = [4000, 2000, 1000]
         with pytest.raises(UserError):
             Download(serve.url).fetch(root)
         changed = {name: content + b"newer" for name, content in FILES.items()}
         serve.content, serve.etag = zipped(changed), '"two"'
         Download(serve.url).fetch(root)
-        assert serve.asked[3:] == ["bytes=7000-"]
+        assert serve.requested[3:] == ["bytes=7000-"]
         assert unzipped(root) == changed
 
-    def test_starts_anew_when_the_part_is_longer_than_the_file(self, serve: Server, root: Path) -> None:
+    def test_starts_again_when_the_part_is_longer_than_the_file(self, serve: Server, root: Path) -> None:
         root.parent.mkdir(parents=True)
         part_of(root).write_bytes(b"x" * (len(serve.content) + 5))
         note = {"url": serve.url, "validator": serve.etag, "size": None}
         part_of(root).with_name("tiny.part.json").write_text(json.dumps(note))
         Download(serve.url).fetch(root)
-        assert serve.asked == [f"bytes={len(serve.content) + 5}-", None]
+        assert serve.requested == [f"bytes={len(serve.content) + 5}-", None]
         assert unzipped(root) == FILES
 
     @pytest.mark.parametrize("note", ["", '{"url": "htt', "[]", '{"other": 1}'])
-    def test_starts_anew_without_a_readable_note(self, serve: Server, root: Path, note: str) -> None:
+    def test_starts_again_without_a_readable_note(self, serve: Server, root: Path, note: str) -> None:
         root.parent.mkdir(parents=True)
         part_of(root).write_bytes(b"x" * 100)
         part_of(root).with_name("tiny.part.json").write_text(note)
         Download(serve.url).fetch(root)
-        assert serve.asked == [None]
+        assert serve.requested == [None]
         assert unzipped(root) == FILES
 
-    def test_needs_no_length(self, serve: Server, root: Path) -> None:
+    def test_a_server_that_sends_no_length(self, serve: Server, root: Path) -> None:
         serve.length = False
         Download(serve.url).fetch(root)
         assert unzipped(root) == FILES
 
-    def test_is_patient_with_a_slow_server(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_slow_server_is_no_timeout(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(transfer, "TIMEOUT", 0.5)
-        serve.pause = 0.15  # longer than the time-out in all
+        serve.pause = 0.15  # in total longer than the time-out
         Download(serve.url).fetch(root)
-        assert serve.asked == [None]
+        assert serve.requested == [None]
 
-    def test_gives_a_silent_server_up(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_stalls_is_a_timeout(
+        self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(transfer, "TIMEOUT", 0.3)
         serve.stall_after = [8192]
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, "bytes=8192-"]
+        assert serve.requested == [None, "bytes=8192-"]
         assert unzipped(root) == FILES
 
     def test_tries_the_mirrors_in_order(self, serve: Server, root: Path) -> None:
@@ -308,26 +310,26 @@ class TestFetching:
             other.status = 404
             Download([other.url, serve.url]).fetch(root)
             other.shutdown()
-        assert len(other.asked) == 1  # a 404 is final
+        assert len(other.requested) == 1  # a 404 is final
         assert unzipped(root) == FILES
 
-    def test_tries_a_server_in_trouble_again(self, serve: Server, root: Path) -> None:
+    def test_tries_again_after_a_server_error(self, serve: Server, root: Path) -> None:
         serve.status = 503
         with pytest.raises(UserError, match=re.escape("HTTP status 503 (Service Unavailable) (attempt 3 of 3)")):
             Download(serve.url).fetch(root)
-        assert len(serve.asked) == 3
+        assert len(serve.requested) == 3
 
-    def test_without_a_network_says_what_was_tried(self, serve: Server, root: Path) -> None:
+    def test_without_a_network_every_attempt_is_reported(self, serve: Server, root: Path) -> None:
         serve.status = 404
         with Server(b"") as closed:
-            nobody = closed.url
+            unreachable = closed.url
         with pytest.raises(UserError) as failure:
-            Download([serve.url, nobody]).fetch(root)
+            Download([serve.url, unreachable]).fetch(root)
         refused = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
         assert str(failure.value) == (
             f"data set {root} does not exist and could not be downloaded\n"
             f"  {serve.url}: HTTP status 404 (Not Found)\n"
-            f"  {nobody}: {refused} (attempt 3 of 3)" + WAYS_OUT
+            f"  {unreachable}: {refused} (attempt 3 of 3)" + WAYS_OUT
         )
         assert beside(root) == LOCK
 
@@ -345,7 +347,7 @@ class TestFetching:
             Download(serve.url).fetch(root)
 
     def test_a_full_disk_keeps_the_part(self, serve: Server, root: Path) -> None:
-        """A limit on the size of files stands for the full disk."""
+        """A full disk is simulated by a limit on the size of files."""
         program = (
             "import resource, sys\n"
             "from pathlib import Path\n"
@@ -360,7 +362,7 @@ class TestFetching:
         )
         assert done.stdout == f"data set {root} could not be stored beside {root}: [Errno 27] File too large\n"
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, "bytes=8192-"]
+        assert serve.requested == [None, "bytes=8192-"]
         assert unzipped(root) == FILES
 
 
@@ -383,14 +385,14 @@ class TestContent:
             Download(serve.url).fetch(root)
         assert beside(root) == LOCK
 
-    def test_a_damaged_mirror_is_not_the_end(self, serve: Server, root: Path) -> None:
+    def test_after_a_damaged_mirror_the_next_one_is_tried(self, serve: Server, root: Path) -> None:
         with Server(b"no zip") as other:
             threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             Download([other.url, serve.url]).fetch(root)
             other.shutdown()
         assert unzipped(root) == FILES
 
-    def test_the_manifest_decides(self, serve: Server, root: Path, tmp_path: Path) -> None:
+    def test_only_files_of_the_manifest_are_unpacked(self, serve: Server, root: Path, tmp_path: Path) -> None:
         serve.content = zipped({**FILES, "trainA/smuggled.jpg": FILES["trainA/0.jpg"], "LICENSE": b"text"})
         Download(serve.url, manifest=manifest_at(tmp_path / "tiny.sha256")).fetch(root)
         assert unzipped(root) == FILES
@@ -430,12 +432,12 @@ class TestContent:
         assert unzipped(root) == FILES
 
     @pytest.mark.parametrize("top", ["", "tiny/", "another name/"])
-    def test_the_top_folder_is_left_out(self, serve: Server, root: Path, top: str) -> None:
+    def test_the_top_folder_is_removed_from_names(self, serve: Server, root: Path, top: str) -> None:
         serve.content = zipped(FILES, top)
         Download(serve.url).fetch(root)
         assert unzipped(root) == FILES
 
-    def test_hidden_files_are_left_out(self, serve: Server, root: Path) -> None:
+    def test_hidden_files_are_not_unpacked(self, serve: Server, root: Path) -> None:
         with zipfile.ZipFile(buffer := io.BytesIO(serve.content), "a") as file:
             file.writestr("__MACOSX/tiny/trainA/._1.jpg", b"x")
             file.writestr("tiny/.DS_Store", b"x")
@@ -468,7 +470,7 @@ class TestContent:
             Download(serve.url).fetch(root)
         assert beside(root) == LOCK
 
-    def test_an_absurd_size(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_large_a_content(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
         serve.content = zipped({"trainA/0.jpg": bytes(2 * 10**6)})
         with pytest.raises(UserError, match=r"has 0 GB of content in 0 MB, too much for images; not unpacked"):
@@ -485,14 +487,14 @@ class TestContent:
 
 
 class TestTar:
-    """Served as set.zip: what it is, its content tells."""
+    """Served as set.zip: the content decides, not the name."""
 
     @pytest.fixture(autouse=True)
     def _tar(self, serve: Server) -> None:
         serve.content = tarred(FILES)
 
     def failure(self, serve: Server, root: Path) -> str:
-        """Why the set could not be had; nothing of it is left behind."""
+        """The reason of the failed download, which leaves only the lock file behind."""
         with pytest.raises(UserError) as failure:
             Download(serve.url).fetch(root)
         assert beside(root) == LOCK
@@ -507,7 +509,7 @@ class TestTar:
         Download(serve.url, counts={"trainA": 6, "testB": 6}).fetch(root)
         assert unzipped(root) == FILES
         assert beside(root) == ["tiny"]
-        assert serve.asked == [None, "bytes=9000-"]
+        assert serve.requested == [None, "bytes=9000-"]
         assert capsys.readouterr().err.splitlines()[2:] == [
             f"checking {part_of(root)} ({len(serve.content) / 1e6:.1f} MB)",
             f"unpacking {part_of(root)} (24 files)",
@@ -515,7 +517,7 @@ class TestTar:
 
     @pytest.mark.parametrize("top", ["", "tiny/", "./tiny/", "./", "./another name/"])
     @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-    def test_every_form_and_top(
+    def test_every_tar_format_and_top_folder(
         self, serve: Server, root: Path, top: str, form: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tarfile.TarFile, "format", form)
@@ -524,18 +526,18 @@ class TestTar:
         Download(serve.url).fetch(root)
         assert unzipped(root) == files
 
-    def test_the_manifest_decides(self, serve: Server, root: Path, tmp_path: Path) -> None:
+    def test_only_files_of_the_manifest_are_unpacked(self, serve: Server, root: Path, tmp_path: Path) -> None:
         serve.content = tarred({**FILES, "trainA/smuggled.jpg": b"x", "LICENSE": b"text"})
         Download(serve.url, manifest=manifest_at(tmp_path / "tiny.sha256")).fetch(root)
         assert unzipped(root) == FILES
 
-    def test_hidden_files_are_left_out(self, serve: Server, root: Path) -> None:
+    def test_hidden_files_are_not_unpacked(self, serve: Server, root: Path) -> None:
         serve.content = tarred({**FILES, "._trainA": b"x", "trainA/._0.jpg": b"x", ".git/config": b"x"})
         Download(serve.url).fetch(root)
         assert unzipped(root) == FILES
 
-    def test_the_last_of_one_name_counts(self, serve: Server, root: Path) -> None:
-        """As `tar` has it, whose archives can be appended to."""
+    def test_of_members_with_one_name_the_last_is_unpacked(self, serve: Server, root: Path) -> None:
+        """As `tar` does, since members can be appended to an archive."""
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w:gz") as file:
             for content in (b"first", b"second"):
@@ -558,35 +560,35 @@ class TestTar:
         assert self.failure(serve, root) == "has a member that is a link, 'tiny/.link.jpg'; not unpacked"
 
     @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"Z"])
-    def test_what_is_no_file(self, serve: Server, root: Path, kind: bytes) -> None:
+    def test_a_member_that_is_not_a_file(self, serve: Server, root: Path, kind: bytes) -> None:
         serve.content = tarred(FILES, "tiny/", entry("tiny/trainA/9.jpg", kind))
         expected = "has a member that is neither a file nor a folder, 'tiny/trainA/9.jpg'; not unpacked"
         assert self.failure(serve, root) == expected
 
-    def test_a_declared_absurd_size(self, serve: Server, root: Path) -> None:
+    def test_too_large_a_declared_size(self, serve: Server, root: Path) -> None:
         serve.content = tarred(FILES, "tiny/", entry("tiny/trainA/9.jpg", size=2 * 10**13))
         assert self.failure(serve, root) == "has 20000 GB of content in 0 MB, too much for images; not unpacked"
 
-    def test_an_absurd_size_behind_members_that_are_not_wanted(
+    def test_too_large_a_content_in_members_that_are_not_unpacked(
         self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Zeros without end, hidden, are read but not written, and not for long."""
+        """Reading stops at the limit, although the hidden member would not be written."""
         monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
         serve.content = tarred({**FILES, ".zeros": bytes(50 * 10**6)})
         assert self.failure(serve, root) == "has 0 GB of content in 0 MB, too much for images; not unpacked"
 
-    def test_zeros_behind_the_end(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_zeros_after_the_end(self, serve: Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
         serve.content = gzip.compress(gzip.decompress(serve.content) + bytes(200 * 10**6), 1)
         assert self.failure(serve, root) == "has 0 GB of content in 1 MB, too much for images; not unpacked"
 
     @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-    def test_a_name_of_absurd_length(self, serve: Server, root: Path, kind: bytes) -> None:
+    def test_too_long_a_name(self, serve: Server, root: Path, kind: bytes) -> None:
         serve.content = tarred(FILES, "tiny/", entry("name", kind, size=5 * 10**9))
         assert self.failure(serve, root) == "has a header with an invalid size; not unpacked"
 
     def test_a_size_below_zero(self, serve: Server, root: Path) -> None:
-        """With which tarfile would read the same headers for ever."""
+        """tarfile would read the same headers in an endless loop."""
         negative = bytearray(entry("tiny/9.jpg").tobuf(tarfile.GNU_FORMAT))
         negative[124:136] = tarfile.itn(-512, 12, tarfile.GNU_FORMAT)
         negative[148:156] = b"        "
@@ -602,7 +604,7 @@ class TestTar:
 
     @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99, -8, -1])
     def test_cut_short(self, serve: Server, root: Path, kept: float) -> None:
-        """By a server that does not say how long the file is."""
+        """The server sends no length."""
         serve.length = False
         whole = len(serve.content)
         serve.content = serve.content[: int(kept * whole) if kept > 0 else whole + int(kept)]
@@ -617,7 +619,7 @@ class TestTar:
         assert self.failure(serve, root).startswith("is not a .tar.gz file, or is damaged: ")
 
     def test_a_broken_header_in_the_middle(self, serve: Server, root: Path) -> None:
-        """Where tarfile would take the rest for the end, without a word."""
+        """tarfile would take the rest for the end of the archive, without an error."""
         content = bytearray(gzip.decompress(serve.content))
         content[content.index(b"tiny/testA/3.jpg") + 1] = ord("x")
         serve.content = gzip.compress(bytes(content))
@@ -652,7 +654,7 @@ class TestOptions:
             "did you mean 'horse2zebra.sha256'? It has: horse2zebra.sha256"
         )
 
-    def test_a_manifest_that_is_none(self, root: Path, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_a_manifest(self, root: Path, tmp_path: Path) -> None:
         path = tmp_path / "wrong.txt"
         path.write_text("# comment\n\nabc  trainA/1.jpg\n")
         with pytest.raises(DataError) as failure:
@@ -684,7 +686,7 @@ class TestWithTheDataset:
         assert sorted(data.test) == ["A", "B"]
         data.close()
 
-    def test_an_empty_root_says_how_to_get_one(self, serve: Server, root: Path) -> None:
+    def test_the_message_about_an_empty_root(self, serve: Server, root: Path) -> None:
         root.mkdir(parents=True)
         data = UnpairedFolders(str(root), download=Download(serve.url))
         with pytest.raises(DataError) as failure:
@@ -719,7 +721,7 @@ def wait_until(condition: object, seconds: float = 20.0) -> None:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.01)
 
 
@@ -737,7 +739,7 @@ class TestSeveralProcesses:
         Download(serve.url).fetch(root)
         assert unzipped(root) == FILES
         assert beside(root) == ["tiny"]
-        assert serve.asked == [None]  # the zip file was whole, so nobody was asked again
+        assert serve.requested == [None]  # the zip file was whole and is not requested again
 
     def test_killed_while_downloading(self, serve: Server, root: Path) -> None:
         serve.pause = 0.2
@@ -750,7 +752,7 @@ class TestSeveralProcesses:
 
         serve.pause = 0.0
         Download(serve.url).fetch(root)
-        assert serve.asked == [None, f"bytes={have}-"]
+        assert serve.requested == [None, f"bytes={have}-"]
         assert unzipped(root) == FILES
         assert beside(root) == ["tiny"]
 
@@ -758,7 +760,7 @@ class TestSeveralProcesses:
         serve.pause = 0.05
         processes = [subprocess.Popen([sys.executable, "-c", PLAIN, serve.url, root]) for _ in range(3)]
         assert [process.wait() for process in processes] == [0, 0, 0]
-        assert serve.asked == [None]
+        assert serve.requested == [None]
         assert unzipped(root) == FILES
         assert beside(root) == ["tiny"]
 

@@ -193,7 +193,7 @@ def test_a_full_disk(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_disk_that_fills_up_later_leaves_no_file(tmp_path: Path) -> None:
-    """A limit on the size of files stands for the full disk."""
+    """A full disk is simulated by a limit on the size of files."""
     program = (
         "import resource, numpy as np\n"
         "from translate_core import UserError\n"

@@ -22,7 +22,7 @@ REMEDY = f"{NAMES} Add them, remove these, or use data.type unpaired_folders"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Grey values tell the images apart: B's are 100 more than those of their counterparts."""
+    """Images are identified by their grey values: those of B are 100 more than their counterparts."""
     return folders(
         tmp_path / "data" / "tiny",
         trainA={f"{i}.png": plain(10 + i) for i in range(4)},
@@ -82,8 +82,8 @@ class TestPairs:
         assert [(item["real_A"], item["real_B"]) for item in drawn] == [(0, 9), (20, 29), (40, 49), (60, 69)]
         data.close()
 
-    def test_final_letters_of_the_domains_are_left_out(self, tmp_path: Path) -> None:
-        """As in the authors' facades and maps; 10_A stands before 1_A, 10_B before 1_B."""
+    def test_endings_A_and_B_of_names_are_ignored(self, tmp_path: Path) -> None:
+        """As in the authors' facades and maps; 10_A sorts before 1_A, 10_B before 1_B."""
         numbers = (1, 2, 10)
         root = folders(
             tmp_path / "set",
@@ -95,7 +95,7 @@ class TestPairs:
         assert [(item["real_A"], item["real_B"]) for item in drawn] == [(10, 110), (1, 101), (2, 102)]
         data.close()
 
-    def test_but_only_where_all_names_have_them(self, tmp_path: Path) -> None:
+    def test_endings_A_and_B_are_kept_unless_all_names_have_them(self, tmp_path: Path) -> None:
         root = folders(
             tmp_path / "set",
             trainA={"vitamin_A.png": plain(1), "group_B.png": plain(2)},
@@ -170,7 +170,7 @@ class TestFingerprint:
         assert data.fingerprint() != before
         data.close()
 
-    def test_is_that_of_the_same_files_read_as_unpaired(self, root: Path) -> None:
+    def test_equals_that_of_the_same_files_read_as_unpaired(self, root: Path) -> None:
         paired, unpaired = opened(root), UnpairedFolders(str(root))
         unpaired.open()
         assert paired.fingerprint() == unpaired.fingerprint()
@@ -277,7 +277,7 @@ class TestFaults:
 
 
 class TestPairedTestOfUnpairedFolders:
-    def test_the_truth_of_test_images(self, root: Path) -> None:
+    def test_the_targets_of_test_images(self, root: Path) -> None:
         folders(root, trainB={"more.png": plain(7)})
         data = UnpairedFolders(str(root), AS_IS, paired_test=True)
         data.open()

@@ -74,14 +74,14 @@ class TestHalves:
         assert data.operation_keys == {"root", "download"}
         data.close()
 
-    def test_left_is_a_unless_told_otherwise(self, root: Path) -> None:
+    def test_left_is_a_by_default(self, root: Path) -> None:
         data = opened(root, shuffle=False)
         assert not data.train.shuffled
         assert values(data.train.draw(2, np.random.default_rng(0))) == {"real_A": 12, "real_B": 112}
         data.close()
 
-    def test_halves_are_resized_by_themselves_and_cropped_alike(self, tmp_path: Path) -> None:
-        """Split first, then resize: no pixel of one half bleeds into the other."""
+    def test_halves_are_resized_separately_and_cropped_alike(self, tmp_path: Path) -> None:
+        """The file is cut before resizing, so no half contains pixels of the other."""
         root = folders(tmp_path, train={"1.png": beside(noise(1, 20, 30), noise(2, 20, 30))})
         data = opened(root, Transform(resize=18, crop=15))
         wholes = {"real_A": bicubic(noise(1, 20, 30), 18, 18), "real_B": bicubic(noise(2, 20, 30), 18, 18)}
@@ -102,7 +102,7 @@ class TestHalves:
         data.close()
 
     def test_the_rotation_in_exif_data(self, tmp_path: Path) -> None:
-        """The halves are those that a viewer shows."""
+        """The halves are those of the upright image."""
         exif = Image.Exif()
         exif[0x0112] = 6
         upright = beside(noise(1), noise(2))
@@ -152,26 +152,26 @@ class TestTestFolder:
         assert data.test == {}
         data.close()
 
-    def test_that_of_training(self, root: Path) -> None:
+    def test_the_training_images_as_test_images(self, root: Path) -> None:
         data = opened(root, test="train", transform=Transform(resize=20, crop=16))
         assert len(data.test["A"]) == len(data.train) == 4
         assert data.test["A"][0]["target_B"].shape == data.train.draw(0, np.random.default_rng(0))["real_B"].shape
         data.close()
 
-    def test_may_be_missing_where_there_is_nothing_else(self, root: Path, tmp_path: Path) -> None:
+    def test_may_be_missing_where_there_is_no_other_folder(self, root: Path, tmp_path: Path) -> None:
         for folder in ("test", "val"):
             (root / folder).rename(tmp_path / folder)
         data = opened(root)
         assert data.test == {}
         data.close()
 
-    def test_is_asked_for_where_there_are_other_folders(self, root: Path, tmp_path: Path) -> None:
+    def test_is_required_where_there_are_other_folders(self, root: Path, tmp_path: Path) -> None:
         (root / "test").rename(tmp_path / "test")
         assert faults_of(PairedSideBySide(str(root))) == [
             (f"{root}/test", f"does not exist. {root} holds: train, val. {ADVICE}")
         ]
 
-    def test_that_was_asked_for_and_is_not_there(self, root: Path) -> None:
+    def test_that_was_requested_and_is_missing(self, root: Path) -> None:
         assert faults_of(PairedSideBySide(str(root), test="vall")) == [
             (f"{root}/vall", f"does not exist, did you mean 'val'? {root} holds: test, train, val. {ADVICE}")
         ]

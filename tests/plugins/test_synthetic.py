@@ -34,14 +34,14 @@ def plain() -> Synthetic:
 
 
 def training_images(dataset: Synthetic) -> tuple[Tensor, Tensor]:
-    """Every training image of A, and those of B as often as they came in many draws."""
+    """Every training image of A, and those of B that occur in many draws."""
     items = [dataset.train.draw(i % len(dataset.train), np.random.default_rng(i)) for i in range(5 * COUNTS["train"])]
     horses = torch.stack([item["real_A"] for item in items[: len(dataset.train)]])
     return horses, torch.unique(torch.stack([item["real_B"] for item in items]), dim=0)
 
 
 def pairs(dataset: Synthetic) -> tuple[Tensor, Tensor]:
-    """All test scenes as horses, and as zebras."""
+    """All test scenes, drawn with horses and with zebras."""
     a, b = (list(map(dataset.test[domain].__getitem__, range(len(dataset.test[domain])))) for domain in "AB")
     horses = [item["real_A"] for item in a] + [item["target_A"] for item in b]
     zebras = [item["target_B"] for item in a] + [item["real_B"] for item in b]
@@ -87,7 +87,7 @@ def test_refuses_other_sizes(size: object) -> None:
         options["size"].validate(size)
 
 
-def test_an_image_depends_on_its_number_alone(plain: Synthetic) -> None:
+def test_an_image_depends_only_on_its_number(plain: Synthetic) -> None:
     fewer = opened(train=7, test=3, flip=False)
     for domain in "AB":
         for index in range(3):
@@ -129,35 +129,35 @@ def test_training_shows_no_test_scene(plain: Synthetic) -> None:
     assert distances(zebras, test_zebras).min() > 8.0
 
 
-def test_the_truth_differs_on_the_coat_alone(plain: Synthetic) -> None:
+def test_the_target_differs_only_on_the_coat(plain: Synthetic) -> None:
     horses, zebras = pairs(plain)
     changed = (horses != zebras).any(1)
     share = changed.float().mean((1, 2))
     assert share.min() > 0.08
     assert share.max() < 0.4
-    # The border of the picture is background, save where an animal reaches over it.
+    # The border of the image is background, except where an animal reaches over it.
     assert changed[:, 0].float().mean() < 0.02
-    # Cream is the lighter of the two wherever they differ, by much.
+    # Wherever the two differ, cream is much lighter.
     lighter = (zebras.float() - horses.float()).mean(1)[changed]
     assert (lighter > 0).float().mean() > 0.99
     assert lighter.mean() > 60
 
 
-def test_each_picture_determines_the_other(plain: Synthetic) -> None:
+def test_each_image_determines_the_other(plain: Synthetic) -> None:
     horses, zebras = (images.float() / 255 for images in pairs(plain))
     change = (zebras - horses).amax(1)
     for horse, zebra, changed in zip(horses, zebras, change, strict=True):
         cream, kept = changed > 0.3 * changed.max(), changed == 0
-        # Cream is one colour for all.
+        # Cream is the same colour for all zebras.
         full = changed > 0.99 * changed.max()
         assert (zebra[:, full].amax(1) - torch.tensor([0.97, 0.95, 0.88])).abs().max() < 0.02
-        # Where the zebra is cream, the horse has the colour of the dark stripes, a little lighter.
+        # Where the zebra is cream, the horse is slightly lighter than the dark stripes.
         coat = horse[:, full].median(dim=1).values - 0.09
         assert (zebra[:, kept] - coat[:, None]).abs().amax(0).min() < 0.02
         assert cream.sum() > 100
 
 
-def test_a_mirrored_animal_is_striped_as_one_that_faces_the_other_way() -> None:
+def test_a_mirrored_animal_has_the_stripes_of_one_that_faces_the_other_way() -> None:
     grid = Grid(64)
     for seed in range(10):
         pose = Pose.drawn(np.random.default_rng(seed))
@@ -167,7 +167,7 @@ def test_a_mirrored_animal_is_striped_as_one_that_faces_the_other_way() -> None:
             assert getattr(second, plane) == pytest.approx(getattr(first, plane)[:, ::-1], abs=1e-3)
 
 
-def test_animals_fill_much_of_the_picture() -> None:
+def test_animals_fill_much_of_the_image() -> None:
     grid = Grid(64)
     shares = [float(Animal(grid, Pose.drawn(np.random.default_rng(seed))).coverage.mean()) for seed in range(40)]
     assert 0.25 < np.mean(shares) < 0.4
@@ -190,7 +190,7 @@ def test_domains_have_the_same_scenery(dataset: Synthetic) -> None:
 def test_animals_face_both_ways_in_all_colours(plain: Synthetic) -> None:
     horses, zebras = pairs(plain)
     changed = (horses != zebras).any(1).float()
-    # Necks and heads are stripes in the upper half in front, so the upper half tells which way an animal looks.
+    # Necks and heads are in the upper half in front, so the stripes there show which way an animal faces.
     columns = torch.arange(64.0)
     upper = changed[:, :24].sum(1)
     balance = (upper * columns).sum(1) / upper.sum(1).clamp(min=1) - 31.5
@@ -208,7 +208,7 @@ def test_draws_are_a_function_of_index_and_generator(dataset: Synthetic) -> None
     assert int(dataset.test["A"][0]["target_B"].sum()) > 0
 
 
-def test_flips_each_image_by_itself_half_the_time(dataset: Synthetic, plain: Synthetic) -> None:
+def test_flips_each_image_independently_half_the_time(dataset: Synthetic, plain: Synthetic) -> None:
     upright = plain.train.draw(0, np.random.default_rng(0))["real_A"]
     horses, zebras = training_images(plain)
     flips = []
@@ -235,7 +235,7 @@ def test_pairs_are_two_drawings_of_one_scene_mirrored_together(plain: Synthetic)
     assert len(paired.train) == 60
     for index in (0, 17, 59):
         horse, zebra = (upright.train.draw(index, np.random.default_rng(1))[key] for key in ("real_A", "real_B"))
-        # The horses are those of the unpaired set; the zebra differs on the coat alone.
+        # The horses are those of the unpaired set; the zebra differs only on the coat.
         assert torch.equal(horse, plain.train.draw(index, np.random.default_rng(1))["real_A"])
         changed = (horse != zebra).any(0)
         assert 0.08 < changed.float().mean() < 0.4
@@ -251,16 +251,16 @@ def test_pairs_are_two_drawings_of_one_scene_mirrored_together(plain: Synthetic)
         assert 15 < flipped < 45
 
 
-def test_pairs_change_no_test_image_and_no_unpaired_draw(plain: Synthetic) -> None:
+def test_pairs_change_neither_test_images_nor_unpaired_draws(plain: Synthetic) -> None:
     paired = opened(paired=True, flip=False)
     for domain in "AB":
         assert all(same(paired.test[domain][index], plain.test[domain][index]) for index in range(24))
     assert paired.fingerprint() != plain.fingerprint()
-    assert plain.fingerprint() == "df57b1ad458b9a3c"  # of runs that were begun before there were pairs
+    assert plain.fingerprint() == "df57b1ad458b9a3c"  # that of runs started before pairs existed
 
 
-def test_the_order_of_an_unpaired_draws_chances_stays(dataset: Synthetic, plain: Synthetic) -> None:
-    """The other's index, the flip of A, the flip of B: runs that were begun earlier go on with the same images."""
+def test_the_order_of_random_choices_in_an_unpaired_draw(dataset: Synthetic, plain: Synthetic) -> None:
+    """The index of B, the flip of A, the flip of B: runs started earlier continue with the same images."""
     horses, zebras = plain.train._horses, plain.train._zebras  # type: ignore[attr-defined]
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -278,8 +278,8 @@ def test_splits_survive_pickling(dataset: Synthetic) -> None:
     assert same(test["B"][4], dataset.test["B"][4])
 
 
-def test_the_pictures_are_those_of_the_drawing_version(plain: Synthetic) -> None:
-    """Fails when a picture changes: then change DRAWING too, so that runs notice. Rounding is left to processors."""
+def test_the_images_are_those_of_the_drawing_version(plain: Synthetic) -> None:
+    """Fails when an image changes: then change DRAWING too, so that runs detect it. Rounding may differ."""
     horses, zebras = pairs(plain)
     means = [float(images[index].float().mean()) for images in (horses, zebras) for index in (0, 1, 30)]
     assert means == pytest.approx([144.2, 148.6, 127.8, 160.4, 159.9, 140.7], abs=0.1)

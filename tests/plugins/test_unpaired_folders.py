@@ -46,7 +46,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Grey values tell the images apart: A has 10, 11, 12; B has 100 … 104."""
+    """Images are identified by their grey values: A has 10, 11, 12; B has 100 … 104."""
     return folders(
         tmp_path / "data" / "tiny",
         trainA={f"{i}.png": plain(10 + i) for i in range(3)},
@@ -63,7 +63,7 @@ def opened(root: Path, transform: Transform = AS_IS, **options: Any) -> Unpaired
 
 
 def one(path: Path, image: Image.Image, name: str = "1.png", channels: Any = 3, **saving: Any) -> NDArray[np.uint8]:
-    """An image through a file and the dataset, (H, W, C)."""
+    """An image after it was saved to a file and read by the dataset, (H, W, C)."""
     root = folders(path, trainB={"1.png": plain(0)})
     (root / "trainA").mkdir()
     image.save(root / "trainA" / name, **saving)
@@ -135,7 +135,7 @@ class TestSelection:
         assert int(data.test["A"][0]["real_A"][0, 0, 0]) == 20
         data.close()
 
-    def test_test_items_have_one_image_and_no_truth(self, root: Path) -> None:
+    def test_test_items_have_one_image_and_no_target(self, root: Path) -> None:
         data = opened(root)
         assert [int(item["real_B"][0, 0, 0]) for item in data.test["B"]] == [200, 201, 202, 203]  # type: ignore[attr-defined]
         assert set(data.test["A"][1]) == {"real_A"}
@@ -182,7 +182,7 @@ class TestSelection:
 
 class TestKindsOfImages:
     @pytest.mark.parametrize("name", ["1.png", "1.bmp", "1.tif", "1.webp"])
-    def test_without_loss(self, tmp_path: Path, name: str) -> None:
+    def test_lossless_formats(self, tmp_path: Path, name: str) -> None:
         saving = {"lossless": True} if name == "1.webp" else {}
         np.testing.assert_array_equal(one(tmp_path, noise(1), name, **saving), np.asarray(noise(1)))
 
@@ -298,7 +298,7 @@ class TestSizes:
         assert data.channels == {"A": 1, "B": 3}
         data.close()
 
-    def test_the_longer_side_follows_where_the_aspect_is_kept(self, tmp_path: Path) -> None:
+    def test_the_longer_side_when_the_aspect_is_kept(self, tmp_path: Path) -> None:
         train, test = train_and_test(
             tmp_path / "a", noise(1, 50, 75), Transform(resize=40, keep_aspect=True, flip=False)
         )
@@ -314,7 +314,7 @@ class TestSizes:
         assert any(np.array_equal(train.permute(1, 2, 0).numpy(), cut) for cut in cuts)
         equal(test, bicubic(noise(1, 50, 70), 32, 32))
 
-    def test_test_images_are_cut_in_the_middle_where_the_aspect_is_kept(self, tmp_path: Path) -> None:
+    def test_test_images_are_cropped_in_the_middle_when_the_aspect_is_kept(self, tmp_path: Path) -> None:
         _, test = train_and_test(tmp_path / "a", noise(1, 50, 75), Transform(resize=48, crop=40, keep_aspect=True))
         equal(test, bicubic(noise(1, 50, 75), 40, 60)[:, 10:50])
         _, test = train_and_test(
@@ -348,7 +348,7 @@ class TestSizes:
         assert data.size is None
         data.close()
 
-    def test_test_images_have_no_say_in_the_size(self, root: Path) -> None:
+    def test_test_images_do_not_affect_the_size(self, root: Path) -> None:
         folders(root, testB={"9.png": plain(1, 30, 30)})
         data = opened(root)
         assert data.size == (24, 32)
@@ -389,7 +389,7 @@ class TestCropAndFlip:
         data.close()
 
     def test_draws_are_fast(self) -> None:
-        """Measured: 20,000 images a second and core and more; a decode in each draw would come to 500."""
+        """Measured: at least 20,000 images a second on one core; with decoding in each draw it would be 500."""
         image = np.asarray(noise(0, 286, 286)).transpose(2, 0, 1).copy()
         transform, rng = Transform(resize=286, crop=256), np.random.default_rng(0)
         start = time.process_time()
@@ -421,7 +421,7 @@ class TestOptionFaults:
         with pytest.raises(UserError, match="one number, but resize gives both sides"):
             Transform(keep_aspect=True, resize=(40, 50))
 
-    def test_a_crop_that_may_fit(self) -> None:
+    def test_a_crop_whose_fit_depends_on_the_image(self) -> None:
         Transform(resize=40, crop=(32, 64), keep_aspect=True)
 
 
@@ -555,7 +555,7 @@ class TestImageFaults:
 
 
 class TestFingerprint:
-    def test_is_the_same_wherever_the_set_lies(self, root: Path, tmp_path: Path) -> None:
+    def test_does_not_depend_on_the_root(self, root: Path, tmp_path: Path) -> None:
         first = opened(root)
         moved = root.rename(tmp_path / "elsewhere")
         second = opened(moved, Transform(resize=16), shuffle=False)
@@ -621,7 +621,7 @@ class TestOpening:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_images_are_not_gathered_in_memory(self, tmp_path: Path) -> None:
-        """Images that are enlarged take little time to decode and much room: 180 MB here."""
+        """Enlarged images decode fast and need much memory: 180 MB here."""
         plain(1, 8, 8).save(tmp_path / "1.bmp")
         program = (
             "import resource, sys\n"

@@ -46,8 +46,8 @@ class Transform:
         if self.crop_until is not None and self.crop_until.unit != "epochs":
             raise UserError(f"crop_until must be in epochs, such as '200 epochs', not '{self.crop_until}'")
         if self.keep_aspect and not isinstance(self.resize, int):
-            asked = "is not given" if self.resize is None else "gives both sides"
-            raise UserError(f"keep_aspect needs the shorter side as resize, one number, but resize {asked}")
+            given = "is not given" if self.resize is None else "gives both sides"
+            raise UserError(f"keep_aspect needs the shorter side as resize, one number, but resize {given}")
         if self.resize is not None and self.crop is not None:
             resize, crop = _both_sides(self.resize), _both_sides(self.crop)
             # The longer side of an image that keeps its aspect is not known here.

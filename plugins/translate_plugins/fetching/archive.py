@@ -30,6 +30,8 @@ _AT_ONCE = 16 * 2**20
 """Most bytes that are read into memory at once; a tar file may declare any length for a name."""
 _CHUNK = 1024 * 1024
 
+_Kind = Literal["file", "folder", "link", "other"]
+
 
 class ArchiveError(Exception):
     """Why an archive was not unpacked, for the user."""
@@ -47,7 +49,7 @@ class _Member:
     """
 
     name: str
-    kind: Literal["file", "folder", "link", "other"]
+    kind: _Kind
     size: int
     open: Callable[[], IO[bytes]]
 
@@ -106,7 +108,7 @@ def _zip_members(archive: Path) -> Iterator[list[_Member]]:
 
         def member(entry: zipfile.ZipInfo) -> _Member:
             link = stat.S_ISLNK(entry.external_attr >> 16)
-            kind: Literal["file", "folder", "link"] = "link" if link else "folder" if entry.is_dir() else "file"
+            kind: _Kind = "link" if link else "folder" if entry.is_dir() else "file"
             # zipfile reads no more bytes than declared and compares the CRC at the end.
             return _Member(entry.filename, kind, entry.file_size, lambda: file.open(entry))
 
@@ -126,14 +128,9 @@ def _tar_members(archive: Path) -> Iterator[list[_Member]]:
         with tarfile.open(fileobj=cast("IO[bytes]", content), mode="r:") as file:
 
             def member(entry: tarfile.TarInfo) -> _Member:
-                kind: Literal["file", "folder", "link", "other"] = "other"
-                if entry.isfile() and not entry.issparse():
-                    kind = "file"
-                elif entry.isdir():
-                    kind = "folder"
-                elif entry.issym() or entry.islnk():
-                    kind = "link"
-                return _Member(entry.name, kind, entry.size, lambda: cast("IO[bytes]", file.extractfile(entry)))
+                return _Member(
+                    entry.name, _kind_of(entry), entry.size, lambda: cast("IO[bytes]", file.extractfile(entry))
+                )
 
             members: list[_Member] = []
             declared = 0
@@ -150,12 +147,25 @@ def _tar_members(archive: Path) -> Iterator[list[_Member]]:
                         raise ArchiveError(f"has more than {MOST_MEMBERS:,} members, too many for images; not unpacked")
                     advance(compressed.tell() - seen)
                     seen = compressed.tell()
-                rest = content.last  # the block that tarfile took for the end
-                while rest:  # to the end of the file, where gzip compares its checksum
-                    if rest.strip(b"\0"):
-                        raise ArchiveError("is a damaged .tar.gz file: there is content after an invalid header")
-                    rest = content.read(_CHUNK)
+                _read_to_the_end(content)
             yield members
+
+
+def _kind_of(entry: tarfile.TarInfo) -> _Kind:
+    if entry.isfile() and not entry.issparse():
+        return "file"
+    if entry.isdir():
+        return "folder"
+    return "link" if entry.issym() or entry.islnk() else "other"
+
+
+def _read_to_the_end(content: _Inflated) -> None:
+    """Reads what follows the last member up to the end of the file, where gzip compares its checksum: only zeros."""
+    rest = content.last  # the block that tarfile took for the end
+    while rest:
+        if rest.strip(b"\0"):
+            raise ArchiveError("is a damaged .tar.gz file: there is content after an invalid header")
+        rest = content.read(_CHUNK)
 
 
 class _Inflated:

@@ -13,10 +13,10 @@ from filelock import FileLock, Timeout
 def make_once(target: Path, make: Callable[[], None]) -> None:
     """Calls `make` unless `target` exists; of several processes that do this at once, one calls it and the others wait.
 
-    The lock is the file `<target>.lock`, locked by the operating system (filelock): the lock of a process that is
-    killed is free. The file is removed once the target exists; after a failure it stays, which blocks nobody. On a
-    network file system the lock holds between machines only where the system passes `flock` on to the server; NFS
-    mounts with `nolock` or `local_lock` do not, and there two machines may do the work at the same time.
+    The lock is the file `<target>.lock`, locked by the operating system (filelock), which releases it when the process
+    ends, however it ends. The file is removed once the target exists; after a failure it stays and the next process
+    locks it again. On a network file system the lock works between machines only if the client passes `flock` on to
+    the server; NFS mounts with `nolock` or `local_lock` do not, and two machines may then do the work at the same time.
 
     Args:
         target: the file or folder to make. It must appear whole, by a rename.
@@ -36,6 +36,6 @@ def make_once(target: Path, make: Callable[[], None]) -> None:
             make()
     finally:
         lock.release()
-    # Nobody needs the lock now: whoever gets it finds the target. Windows keeps a file that another process has open.
+    # The lock has no use now: a process that gets it finds the target. Windows keeps a file that is open elsewhere.
     with suppress(OSError):
         path.unlink(missing_ok=True)
