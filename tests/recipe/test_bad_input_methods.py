@@ -53,8 +53,8 @@ WRONG = {
         "losses.nce.weight.steps  must be a whole number greater than 0, not 0",
     ),
     "losses.r={type: r1, weight: 3}": (
-        "losses.r.weight  scales the generators' side, which r1 does not have: leave it out (0 switches the loss off); "
-        "its own options say how strong it is",
+        "losses.r.weight  multiplies the generator loss, which r1 does not have: leave it out (0 switches the loss off), and "
+        "set its strength by its own options",
     ),
     "losses.nce.pairs={z_fake_B: z_real_a}": (
         f"losses.nce.pairs.z_fake_B  the method has no tensor 'z_real_a', did you mean 'z_real_A'? It has: {TENSORS}",
@@ -145,9 +145,9 @@ def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
 def test_an_ablation_may_make_a_weight_change(recipe: Path, tmp_path: Path) -> None:
     """The base has a number where the ablation's file has {from, to, steps}, and the other way round by `vary`."""
     from translate_core.ablation.file import read_ablation
+    from translate_core.components.weight import Ramp
     from translate_core.recipe.file import read_recipe
     from translate_core.recipe.resolver import resolve
-    from translate_core.recipe.weight import Ramp
 
     base = yaml.safe_load(recipe.read_text())
     base["losses"]["nce"]["weight"] = 2

@@ -9,6 +9,7 @@ from typing import Any
 from translate_core.components.docstrings import documentation_of
 from translate_core.components.registry import KINDS, RESERVED, Registration, Registry, kind_of_contract
 from translate_core.components.signature import Option, describe, options_of_group
+from translate_core.components.weight import WEIGHT_TEXT
 from translate_core.runtime import yaml12
 
 
@@ -37,7 +38,7 @@ class EngineKey:
 
 ENGINE_KEYS: Mapping[str, EngineKey] = {
     "weight": EngineKey(
-        "a number at least 0, or a block of from, to, steps",
+        WEIGHT_TEXT,
         "1",
         "factor of the generators' loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000} changes linearly over "
         "the first 5000 steps and then stays",

@@ -1,6 +1,6 @@
 """From YAML to a resolved recipe, and the JSON Schema that editors use.
 
-Files and overrides are read (`overrides.py`), each block is validated against its component's signature
-(`resolver.py`), and the result is plain data (`resolved.py`). Nothing is opened or allocated. Imports: `components` and
-below. Next: `training`.
+`load.py` is the whole way: a file is read (`file.py`), overrides are applied (`overrides.py`), every part is validated
+(`resolver.py`, which calls one file for each part), and the result is a `ResolvedRecipe` (`resolved.py`). Nothing is
+opened or allocated. Imports: `components` and below. Next: `training`.
 """

@@ -13,9 +13,9 @@ from translate_core.components.catalogue import ENGINE_KEYS, default_data, summa
 from translate_core.components.docstrings import documentation_of
 from translate_core.components.registry import KINDS, RESERVED, Registration, Registry, kind_of_contract
 from translate_core.components.signature import Option, options_of_group
-from translate_core.contracts.loss import Loss
+from translate_core.components.weight import weight_schema
 from translate_core.contracts.role import sides
-from translate_core.recipe.resolver import PAIRS, RAMP, WEIGHT
+from translate_core.recipe.default_sets import PAIRS
 from translate_core.recipe.training import Training
 
 Schema = dict[str, Any]
@@ -243,7 +243,7 @@ class _Writer:
             "init": _ref("init"),
             "init_from": {"type": ["string", "null"]},
             "pairs": _plain(PAIRS.annotation),
-            "weight": _weight(registration),
+            "weight": weight_schema(registration),
         }
         return {"description": ENGINE_KEYS[key].meaning, **schemas[key]}
 
@@ -281,19 +281,6 @@ _PLUGINS: Schema = {
     "type": ["array", "null"],
     "items": {"type": "string"},
 }
-
-
-def _weight(registration: Registration) -> Schema:
-    """A number or a ramp; 0 or 1 where there is no generators' side to scale."""
-    if getattr(registration.component, "generator_loss", None) is Loss.generator_loss:
-        return {"enum": [0, 1], "default": 1}
-    ramp = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(RAMP),
-        "properties": {name: _plain(option.annotation) for name, option in RAMP.items()},
-    }
-    return {"anyOf": [_plain(WEIGHT.annotation), ramp], "default": WEIGHT.default}
 
 
 def _plain(annotation: Any) -> Schema:

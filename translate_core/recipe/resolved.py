@@ -1,4 +1,4 @@
-"""What a recipe says, as data: the training block, validated blocks, the resolved; files and overrides read."""
+"""A resolved recipe: its blocks validated, its components known."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Any
 
 from translate_core.components.blocks import Block
 from translate_core.components.plugins import LoadedPlugins
+from translate_core.components.weight import Ramp
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role
 from translate_core.recipe.file import subject_of
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.training import Training
-from translate_core.recipe.weight import Ramp
 
 
 @dataclass(frozen=True)
 class ResolvedNetwork:
-    """How one role is filled. path: the block of the recipe that says so, for messages."""
+    """The network of one role.
+
+    init: draws its weights, None if no plugin registers a default. init_from: a file of weights that replaces them.
+    path: the block of the recipe that describes it, for messages.
+    """
 
     role: Role
     block: Block
@@ -30,7 +34,7 @@ class ResolvedNetwork:
 
 @dataclass(frozen=True)
 class ResolvedLoss:
-    """A term of the game and what its generator side is multiplied by."""
+    """A loss with its weight, which multiplies the part that is defined for the generators."""
 
     block: Block
     weight: float | Ramp
@@ -40,7 +44,8 @@ class ResolvedLoss:
 class ResolvedMetric:
     """A metric.
 
-    pairs: tensor -> reference, None for each direction's output and truth. default: not asked for by name.
+    pairs: tensor -> reference, None for the output and the target of each direction. default: whether it is of the
+    default set, and not in the recipe.
     """
 
     block: Block

@@ -1,13 +1,15 @@
-"""The `training:` block of a recipe."""
+"""The `training:` block of a recipe, and how it is resolved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from translate_core.components.signature import options_of_group
 from translate_core.contracts.length import Length
+from translate_core.recipe.reader import RecipeReader
 
 _OPERATION = {"operation": True}
 Interval = Length | None
@@ -15,24 +17,24 @@ Interval = Length | None
 
 @dataclass(frozen=True)
 class Training:
-    """The `training:` block: how long, how much at once, and what is kept.
+    """The `training:` block: length, batches, precision, and how often to log, save, sample and evaluate.
 
     Args:
-        length: when the run is done; may be made longer when a run goes on.
+        length: of the run; it may grow when a run is continued.
         batch_size: images per step, rank and micro-batch.
-        accumulate: micro-batches that share one update.
-        seed: decides every draw.
-        workers: loader processes; 0 loads in the training process. Changes no result.
+        accumulate: micro-batches per update.
+        seed: of every random draw.
+        workers: loader processes; 0 loads in the training process. Does not change results.
         precision: fp32; bf16 or fp16 (networks under autocast, fp16 with loss scaling); fp64.
-        channels_last: keep images and weights in NHWC order, which convolutions prefer.
+        channels_last: keep images and weights in NHWC order, which is faster for convolutions.
         compile: compile the networks with torch.compile.
         ema: decay per step of an exponential moving average of the generators' weights, which samples, metrics and
-            translations then use; null for none. Early on it is held to (1 + step) / (10 + step).
+            translations then use; null for none. In early steps the decay is at most (1 + step) / (10 + step).
         log_every: how often losses are read and logged.
-        checkpoint_every: how often to save.
-        keep_checkpoints: how many of the newest to keep.
+        checkpoint_every: how often to save a checkpoint.
+        keep_checkpoints: number of newest checkpoints to keep.
         sample_every: how often to draw sample grids; null for never.
-        samples: of how many test images per direction.
+        samples: number of test images per direction in the sample grids.
         evaluate_every: how often to compute the metrics on the test images; null for only at the end.
     """
 
@@ -51,3 +53,24 @@ class Training:
     sample_every: Interval = field(default=Length(1, "epochs"), metadata=_OPERATION)
     samples: PositiveInt = field(default=4, metadata=_OPERATION)
     evaluate_every: Interval = field(default=None, metadata=_OPERATION)
+
+
+def operation_keys() -> set[str]:
+    """The dotted keys of `training:` that do not change what is learned."""
+    return {f"training.{name}" for name, option in options_of_group(Training).items() if option.operation}
+
+
+def resolve_training(reader: RecipeReader) -> tuple[Training, dict[str, Any]] | None:
+    """The training block and its record; None where it has faults."""
+    value = reader.data.get("training")
+    if value is None:
+        reader.fault("training", "is missing: give at least a length, such as `training: {length: 200 epochs}`")
+        return None
+    result: tuple[Training, dict[str, Any]] | None = reader.blocks.group(Training, value, "training")
+    if result is None:
+        return None
+    for item in fields(Training):
+        length = getattr(result[0], item.name)
+        if isinstance(length, Length) and length.count == 0:
+            reader.fault(f"training.{item.name}", "must be at least 1 step")
+    return result

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
+from translate_core.components.weight import Ramp
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls
 from translate_core.contracts.role import GENERATORS
 from translate_core.contracts.schedule import Schedule
 from translate_core.errors import UserError
-from translate_core.recipe.weight import Ramp
 from translate_core.runtime.ranks import Ranks
 
 
