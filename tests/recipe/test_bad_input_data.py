@@ -1,4 +1,4 @@
-"""What people get wrong about pairs and changing augmentation, and the exact message, through the real command."""
+"""Faults of pairs and of changing augmentation: the exact messages of the command."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def missing_counterparts(root: Path) -> None:
     (root / "testA" / "2.png").rename(root / "testA" / "two.png")
 
 
-def unlike_pairs(root: Path) -> None:
+def pairs_of_two_sizes(root: Path) -> None:
     two_folders(root)
     plain(0, 40, 32).save(root / "trainB" / "1.png")
     (root / "trainA" / "0.png").write_bytes(b"no image")
 
 
-def loose(root: Path) -> None:
+def images_in_the_root(root: Path) -> None:
     images = {f"{number}.png": plain(number, 32, 64) for number in range(3)}
     folders(root.parent, data=images)
 
 
-def odd(root: Path) -> None:
+def odd_width(root: Path) -> None:
     side_by_side(root)
     plain(0, 32, 63).save(root / "train" / "7.png")
 
@@ -56,7 +56,7 @@ DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
         f"data/testB   lacks the counterparts of 1 of 3 images in testA: two.png; {REMEDY}",
         f"data/testA   lacks the counterparts of 1 of 3 images in testB: 2.png; {REMEDY}",
     ]),
-    "images of a pair unlike each other": (unlike_pairs, {"type": "paired_folders"}, [
+    "images of a pair that differ in size": (pairs_of_two_sizes, {"type": "paired_folders"}, [
         "data/trainA/0.png  is not an image, or of a format that Pillow cannot read",
         "data/trainA/1.png  is 32 × 32 (height × width), but its counterpart data/trainB/1.png is 40 × 32: "
         "the images of a pair must have one size; resize them, or set transform.resize without keep_aspect",
@@ -78,10 +78,10 @@ DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
     "no test folder of that name": (side_by_side, {"type": "paired_side_by_side"}, [
         f"data/test  does not exist. data holds: train, val. {ADVICE}",
     ]),
-    "images in no folder": (loose, {"type": "paired_side_by_side"}, [
+    "images in no folder": (images_in_the_root, {"type": "paired_side_by_side"}, [
         "data/train  does not exist, and data itself holds 3 images (0.png …): move the training images into train",
     ]),
-    "no two halves": (odd, {"type": "paired_side_by_side", "test": "val"}, [
+    "no two halves": (odd_width, {"type": "paired_side_by_side", "test": "val"}, [
         "data/train/7.png  is 32 × 63 (height × width): an odd width has no two halves; is it two images side by side?",
     ]),
 }  # fmt: skip
@@ -102,7 +102,7 @@ OPTIONS = {
 }
 
 
-def said(folder: Path, data: dict[str, Any], capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+def printed(folder: Path, data: dict[str, Any], capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
     recipe: dict[str, Any] = {
         "method": {"type": "cyclegan"},
         "data": {"root": "data", **data},
@@ -123,7 +123,7 @@ def test_data(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     monkeypatch.chdir(tmp_path)
     make, data, messages = DATA[name]
     make(tmp_path / "data")
-    lines = [line for line in said(tmp_path, data, capsys).splitlines() if not line.startswith("decoding ")]
+    lines = [line for line in printed(tmp_path, data, capsys).splitlines() if not line.startswith("decoding ")]
     assert lines[0] == f"translate-run: data set data has {len(messages)} fault{'s' if len(messages) > 1 else ''}"
     assert lines[1:] == [f"  {message}" for message in messages]
 
@@ -134,5 +134,5 @@ def test_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     side_by_side(tmp_path / "data")
-    error = said(tmp_path, {"type": "paired_side_by_side", "test": "val"}, capsys, override)
+    error = printed(tmp_path, {"type": "paired_side_by_side", "test": "val"}, capsys, override)
     assert error == f"translate-run: recipe r.yaml has 1 fault\n  {OPTIONS[override]}\n"

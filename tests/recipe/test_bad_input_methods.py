@@ -1,8 +1,9 @@
-"""What people get wrong about the parts that not every method has: heads, taps, weights that change, pairs."""
+"""Faults in the parts that only some methods have: heads, taps, changing weights, pairs."""
 
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 import yaml
 
 from tests.conftest import make_folders
+from translate_core.ablation.file import read_ablation
 from translate_core.commands.run import main
+from translate_core.components.weight import Ramp
+from translate_core.recipe.file import read_recipe
+from translate_core.recipe.resolver import resolve
 
 RECIPE: dict[str, Any] = {
     "method": {"type": "cut", "taps": ["image", "down1", "block1"], "patches": 16},
@@ -53,8 +58,8 @@ WRONG = {
         "losses.nce.weight.steps  must be a whole number greater than 0, not 0",
     ),
     "losses.r={type: r1, weight: 3}": (
-        "losses.r.weight  multiplies the generator loss, which r1 does not have: leave it out (0 switches the loss off), and "
-        "set its strength by its own options",
+        "losses.r.weight  multiplies the generator loss, which r1 does not have: leave it out "
+        "(0 switches the loss off), and set its strength by its own options",
     ),
     "losses.nce.pairs={z_fake_B: z_real_a}": (
         f"losses.nce.pairs.z_fake_B  the method has no tensor 'z_real_a', did you mean 'z_real_A'? It has: {TENSORS}",
@@ -96,7 +101,7 @@ def test_recipe(override: str, recipe: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_network_that_lacks_what_the_method_calls(
+def test_a_network_without_a_function_that_the_method_calls(
     method: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = yaml.safe_load(recipe.read_text())
@@ -108,21 +113,21 @@ def test_a_network_that_lacks_what_the_method_calls(
     assert all(line in error for line in METHODS[method]), error
 
 
-def test_the_recipe_that_is_varied_is_good(recipe: Path, tmp_path: Path) -> None:
+def test_the_base_recipe_is_valid(recipe: Path, tmp_path: Path) -> None:
     assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0
 
 
-def test_what_no_loss_needs_is_left_out(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the contrastive loss nothing needs the heads, and nothing of them is built or computed."""
+def test_networks_that_no_loss_needs_are_left_out(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the contrastive loss no loss needs the head, which is then not built."""
     arguments = [str(recipe), "--device", "cpu", "--set", "losses.nce.weight=0"]
     assert main([*arguments, "--dry-run"]) == 0
     assert "networks left out, for no loss needs them: H" in capsys.readouterr().out
 
 
-def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
-    """{from, to, steps} is linear, and constant afterwards; it is in the record, and goes on after a stop."""
-    import json
-
+def test_a_changing_weight(recipe: Path, tmp_path: Path) -> None:
+    """{from, to, steps} is linear and then constant; it is recorded, and continues after an interruption."""
     weight = "losses.nce.weight={from: 1, to: 3, steps: 2}"
     arguments = [str(recipe), "--device", "cpu", "--set", "training.log_every=1 steps", "--set", "optimizer.lr=1e-30"]
     ramped, constant = tmp_path / "ramped", tmp_path / "constant"
@@ -142,13 +147,8 @@ def test_a_weight_that_changes(recipe: Path, tmp_path: Path) -> None:
     assert factors == pytest.approx([1, 2, 3, 3], rel=1e-4)
 
 
-def test_an_ablation_may_make_a_weight_change(recipe: Path, tmp_path: Path) -> None:
-    """The base has a number where the ablation's file has {from, to, steps}, and the other way round by `vary`."""
-    from translate_core.ablation.file import read_ablation
-    from translate_core.components.weight import Ramp
-    from translate_core.recipe.file import read_recipe
-    from translate_core.recipe.resolver import resolve
-
+def test_an_ablation_with_a_changing_weight(recipe: Path, tmp_path: Path) -> None:
+    """{from, to, steps} replaces a number of the base, in the blocks of the file and under `vary`."""
     base = yaml.safe_load(recipe.read_text())
     base["losses"]["nce"]["weight"] = 2
     recipe.write_text(yaml.safe_dump(base))

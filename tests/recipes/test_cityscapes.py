@@ -1,4 +1,4 @@
-"""What the recipe tells people to do with the files of a set that may not be passed on."""
+"""The commands in the recipe's comment that prepare a data set which may not be redistributed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECIPE = REPOSITORY / "recipes" / "cyclegan_cityscapes.yaml"
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs a shell")
-def test_the_folders_are_prepared(tmp_path: Path) -> None:
+def test_the_commands_prepare_the_folders(tmp_path: Path) -> None:
     scenes = {"train": ("aachen_000000_000019", "bochum_000000_000313"), "val": ("lindau_000000_000019",)}
     for split, names in scenes.items():
         for value, name in enumerate(names):
@@ -29,7 +29,7 @@ def test_the_folders_are_prepared(tmp_path: Path) -> None:
             for path, image in ((photo, plain(value, 32, 64)), (labels, plain(100 + value, 32, 64))):
                 path.parent.mkdir(parents=True)
                 image.save(path)
-            labels.with_name(f"{name}_gtFine_labelIds.png").write_bytes(b"another picture of the same scene")
+            labels.with_name(f"{name}_gtFine_labelIds.png").write_bytes(b"another file of the same scene")
     lines = RECIPE.read_text(encoding="utf-8").splitlines()
     script = [line.removeprefix("#   ") for line in lines if line.startswith("#   ") and "translate-run" not in line]
     assert len(script) == 8

@@ -1,4 +1,4 @@
-"""Every recipe is validated as it is, and trained two steps at a reduced size on small made images."""
+"""Every recipe is validated as it is, and trained for two steps at a reduced size on small generated images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from translate_core.commands.run import main as run
 from translate_core.recipe.resolver import resolve
 
 
-def test_the_enumeration_is_whole() -> None:
-    """A recipe that is added raises these numbers, by hand, so that one that is lost is missed."""
+def test_the_enumeration_is_complete() -> None:
+    """These numbers are changed by hand when a recipe is added, so that a lost recipe is noticed."""
     assert (len(RECIPES), len(ABLATIONS)) == (19, 3)
     methods = {yaml.safe_load((REPOSITORY / "recipes" / name).read_text())["method"]["type"] for name in RECIPES}
     assert methods == {"cyclegan", "pix2pix", "cut", "munit", "ugatit", "gan"}
