@@ -1,4 +1,4 @@
-"""One run of an ablation: a variant with a seed, and what its folder tells about it."""
+"""One run of an ablation: a variant with a seed, its folder and its state."""
 
 from __future__ import annotations
 
