@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from tests.reduced import SMALL, make_images
@@ -554,6 +555,18 @@ class DataWithAChangingFingerprint(GoodData):
 
     def fingerprint(self) -> str:
         return self.print
+
+
+@breaks("dataset", "cuts a file", r"parts\(image\) has the domain 'C'; `channels` has A, B")
+class DataWithAnUnknownPart(GoodData):
+    def parts(self, image: Image.Image) -> Any:
+        return {"A": image, "C": image}
+
+
+@breaks("dataset", "cuts a file", r"failed: AttributeError: .* has no attribute 'channels'")
+class DataThatMustBeOpenToCut(GoodData):
+    def parts(self, image: Image.Image) -> Any:
+        return dict.fromkeys(self.channels, image)
 
 
 # Pools

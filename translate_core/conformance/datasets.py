@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from translate_core.components.blocks import Block
@@ -195,6 +196,24 @@ def has_a_fingerprint(subject: DatasetSubject) -> None:
             raise Broken(f"it is {found}, and {other.fingerprint()} when the same images are opened again")
 
 
+@promise(
+    "cuts a file into images of its domains without being open",
+    "`translate-apply` cuts the files of a trained run with it, and the training images need not exist",
+    applies=lambda subject: type(subject.build()).parts is not Dataset.parts,
+)
+def cuts_files(subject: DatasetSubject) -> None:
+    """A plain image twice as wide as high; a data set may refuse it with a UserError."""
+    with closing(subject.build()) as closed:
+        try:
+            parts = closed.parts(Image.new("RGB", (128, 64)))
+        except UserError:
+            return
+    if not isinstance(parts, Mapping) or not all(isinstance(part, Image.Image) for part in parts.values()):
+        raise Broken(f"parts(image) returns {type(parts).__name__}, not images by domain")
+    if unknown := [domain for domain in parts if domain not in subject.opened.channels]:
+        raise Broken(f"parts(image) has the domain {unknown[0]!r}; `channels` has {', '.join(subject.opened.channels)}")
+
+
 PROMISES = (
     builds,
     opens,
@@ -204,4 +223,5 @@ PROMISES = (
     can_be_pickled,
     shows_test_images,
     has_a_fingerprint,
+    cuts_files,
 )
