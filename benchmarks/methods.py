@@ -26,10 +26,7 @@ from typing import Any
 
 import torch
 
-from translate_core import load_recipe
-from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import check_shapes, open_data
-from translate_core.training.loader import Sampling
+from translate_core import load_recipe, open_run
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
@@ -62,27 +59,18 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
     logged = [(row["step"], row["seconds"]) for row in rows if row["kind"] == "losses"]
     paces = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in itertools.pairwise(logged)]
     results: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["results"]
-    resolved = load_recipe(recipe, overrides)
+    with open_run(load_recipe(recipe, overrides), device="cpu") as run:
+        method = run.recipe.record["method"]["type"]
+        parameters = sum(parameter.numel() for network in run.networks.values() for parameter in network.parameters())
     return Row(
         recipe.stem,
-        resolved.record["method"]["type"],
+        method,
         {(item["name"].partition("/")[0], item["direction"]): item["value"] for item in results},
         statistics.median(paces),
         logged[-1][0],
-        parameters(recipe, overrides),
+        parameters,
         usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9,
     )
-
-
-def parameters(recipe: Path, overrides: list[str]) -> int:
-    """Of all networks that the recipe trains."""
-    resolved = load_recipe(recipe, overrides)
-    dataset = open_data(resolved)
-    try:
-        sampling = Sampling(resolved.training.seed, resolved.training.batch_size, resolved.training.accumulate, Ranks())
-        return sum(check_shapes(resolved, dataset, sampling).parameters.values())
-    finally:
-        dataset.close()
 
 
 def table(rows: list[Row]) -> str:

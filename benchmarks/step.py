@@ -16,21 +16,15 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 
 import torch
 import torch.nn.functional as F
 
-from translate_core.recipe.resolver import resolve
-from translate_core.runtime import yaml12
+from translate_core import open_run
 from translate_core.runtime.device import choose_device
-from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import build, check_shapes, open_data
-from translate_core.training.loader import Sampling
-from translate_core.training.trainer import Trainer
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.inits.weights import normal
@@ -111,8 +105,8 @@ def hand_written(options: argparse.Namespace, device: torch.device) -> Step:
     return step
 
 
-def engine(options: argparse.Namespace, device: torch.device, precision: str) -> Step:
-    """The same through the engine: a recipe, and the trainer's own step."""
+def engine(options: argparse.Namespace, device: torch.device, precision: str, opened: ExitStack) -> Step:
+    """The same through the engine: a recipe, opened, and updated with the same kind of batch."""
     recipe = {
         "method": {"type": "cyclegan"},
         "data": {"type": "synthetic", "size": options.size, "train": 2 * options.batch, "test": 1},
@@ -124,18 +118,11 @@ def engine(options: argparse.Namespace, device: torch.device, precision: str) ->
             "identity": {"type": "identity", "weight": 5},
         },
         "optimizer": {"type": "adam", "lr": 2.0e-4},
-        "training": {"length": "1000 epochs", "batch_size": options.batch, "precision": precision},
+        "training": {"length": "1000 epochs", "batch_size": options.batch, "precision": precision, "workers": 0},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "benchmark.yaml"
-        path.write_text(yaml12.dump(recipe), encoding="utf-8")
-        resolved = resolve(path, recipe)
-    dataset = open_data(resolved)
-    sampling = Sampling(0, options.batch, 1, Ranks())
-    run = build(resolved, dataset, check_shapes(resolved, dataset, sampling), device, Ranks())
-    trainer = Trainer(run, Path(), {})
+    run = opened.enter_context(open_run(recipe, device=device))
     batch = [{"real_A": images(options), "real_B": images(options)}]
-    return lambda: trainer.update(batch)
+    return lambda: run.update(batch)
 
 
 def images(options: argparse.Namespace) -> torch.Tensor:
@@ -143,11 +130,11 @@ def images(options: argparse.Namespace) -> torch.Tensor:
     return torch.randint(0, 256, (options.batch, 3, options.size, options.size), dtype=torch.uint8)
 
 
-def contender(name: str, options: argparse.Namespace, device: torch.device) -> Step:
+def contender(name: str, options: argparse.Namespace, device: torch.device, opened: ExitStack) -> Step:
     """A step of the contender of that name."""
     if name == "hand-written":
         return hand_written(options, device)
-    return engine(options, device, "bf16" if name.endswith("bf16") else "fp32")
+    return engine(options, device, "bf16" if name.endswith("bf16") else "fp32", opened)
 
 
 def timed(step: Step, device: torch.device) -> float:
@@ -168,9 +155,10 @@ def peak_memory(name: str, options: argparse.Namespace) -> float:
 
 def measure_memory(name: str, options: argparse.Namespace, device: torch.device) -> float:
     """The child's side of `peak_memory`."""
-    step = contender(name, options, device)
-    step()
-    step()
+    with ExitStack() as opened:
+        step = contender(name, options, device, opened)
+        step()
+        step()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
@@ -193,14 +181,15 @@ def main() -> None:
     if options.memory_of:
         print(json.dumps(measure_memory(options.memory_of, options, device)))
         return
-    steps = {name: contender(name, options, device) for name in CONTENDERS}
-    for step in steps.values():
-        timed(step, device)
-        timed(step, device)
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(options.pairs):
-        for name, step in steps.items():
-            seconds[name].append(timed(step, device))
+    with ExitStack() as opened:
+        steps = {name: contender(name, options, device, opened) for name in CONTENDERS}
+        for step in steps.values():
+            timed(step, device)
+            timed(step, device)
+        for _ in range(options.pairs):
+            for name, step in steps.items():
+                seconds[name].append(timed(step, device))
     report(options, device, seconds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ SHARED = REPOSITORY.parent / "shared"
 
 # Also in the processes that tests start: two runs at once, of two threads each, wait for each other on two cores.
 os.environ["OMP_NUM_THREADS"] = "1"
+# The key that signs the code of runs is made in a folder of the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="translate-tests-")
 torch.set_num_threads(1)
 
 

@@ -17,6 +17,7 @@ from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, gen
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
 from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
+from .experiment.run import Run, Step, open_run
 from .recipe.load import load_recipe
 from .recipe.resolved import ResolvedRecipe
 from .runtime.files import atomic_write, sha256_of, write_text
@@ -53,9 +54,11 @@ __all__ = [
     "ResolvedRecipe",
     "Result",
     "Role",
+    "Run",
     "RunInfo",
     "Sample",
     "Schedule",
+    "Step",
     "Tensors",
     "TestSplit",
     "TrainSplit",
@@ -75,6 +78,7 @@ __all__ = [
     "load_recipe",
     "numpy_generator",
     "open_image",
+    "open_run",
     "progress",
     "read_weights",
     "sha256_of",

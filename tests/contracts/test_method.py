@@ -74,7 +74,7 @@ def test_one_call_yields_several() -> None:
     assert made["mean"] == IMAGE.mean()
     assert made.parts[1] is made["mean"]
     assert networks["E"].module.calls == 1
-    assert made.asked() >= {"double", "mean", "real_A"}
+    assert made.used() >= {"double", "mean", "real_A"}
 
 
 def test_what_is_given_replaces_its_equation() -> None:

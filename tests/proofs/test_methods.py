@@ -15,15 +15,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor, nn
 
-from translate_core import load_recipe
+from translate_core import open_run
 from translate_core.contracts.method import Method
-from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import build, check_shapes, open_data
-from translate_core.training.loader import Sampling, load_steps
-from translate_core.training.trainer import Trainer
 
 STEPS = 3
 Losses = dict[str, Tensor]
@@ -345,25 +340,18 @@ def record_draws(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, list[Tensor]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_steps(name: str, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, blocks = RECIPES[name]
     recipe = {
         **blocks,
         "data": {**UNPAIRED, "root": str(folders)},
         "training": {"length": f"{STEPS} steps", "batch_size": 2, "precision": "fp64", "workers": 0},
     }
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(recipe))
-    plan = load_recipe(path)
-    dataset = open_data(plan)
-    sampling = Sampling(0, 2, 1, Ranks())
-    run = build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())
-    own = {network: copy.deepcopy(handle.module) for network, handle in run.networks.items()}
-    batches = [step[0] for step in load_steps(dataset.train, sampling, 0, STEPS, 0, False)]
-    drawn = record_draws(monkeypatch)
-    trainer = Trainer(run, tmp_path, {})
-    product = [trainer.update([batch]) for batch in batches]
-    dataset.close()
+    with open_run(recipe, device="cpu") as run:
+        own = {network: copy.deepcopy(module) for network, module in run.networks.items()}
+        batches = [run.batch(step)[0] for step in range(STEPS)]
+        drawn = record_draws(monkeypatch)
+        product = [step.losses for step in run.steps()]
 
     world = World(own, [(batch["real_A"], batch["real_B"]) for batch in batches], drawn)
     compared = 0
@@ -376,7 +364,7 @@ def test_first_steps(name: str, folders: Path, tmp_path: Path, monkeypatch: pyte
     assert compared >= 2 * STEPS
     worst = 0.0
     for network, module in own.items():
-        state = run.networks[network].module.state_dict()
+        state = run.networks[network].state_dict()
         for key, value in module.state_dict().items():
             # The order in which a discriminator is given real images and fakes affects only its running statistics,
             # which are not used in training.

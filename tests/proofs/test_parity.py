@@ -13,12 +13,8 @@ import yaml
 from PIL import Image
 
 from tests.conftest import shared
-from translate_core import load_recipe
+from translate_core import open_run
 from translate_core.commands.run import main
-from translate_core.runtime.ranks import Ranks
-from translate_core.training.build import build, check_shapes, open_data
-from translate_core.training.loader import Sampling, load_steps
-from translate_core.training.trainer import Trainer
 
 OURS = {"G_A": "G_AB", "G_B": "G_BA", "D_A": "D_B", "D_B": "D_A"}
 """Names of networks in the reference -> in the engine."""
@@ -124,17 +120,9 @@ def test_golden_run(name: str, tmp_path: Path) -> None:
 def test_first_outputs(name: str, tmp_path: Path) -> None:
     golden = np.load(shared("golden") / f"{name}.npz")
     recipe = prepare(golden, tmp_path)
-    plan = load_recipe(recipe)
-    dataset = open_data(plan)
-    sampling = Sampling(0, plan.training.batch_size, 1, Ranks())
-    run = build(plan, dataset, check_shapes(plan, dataset, sampling), torch.device("cpu"), Ranks())
-    trainer = Trainer(run, tmp_path, {})
-    given = trainer._given(next(load_steps(dataset.train, sampling, 0, 1, 0, False))[0])
-    from translate_core.runtime.randomness import Draws
-
-    tensors = run.method.tensors(given, run.networks, run.calls, Draws(0, 0, 0, 0), grad=False)
-    scores = run.networks["D_B"](tensors["fake_B"]).detach().numpy()
+    with open_run(recipe, device="cpu") as run:
+        tensors = run.tensors()
+        scores = run.networks["D_B"](tensors["fake_B"]).detach().numpy()
     np.testing.assert_allclose(tensors["fake_B"].numpy(), golden["first/fake_B"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(tensors["rec_A"].numpy(), golden["first/rec_A"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(scores, golden["first/D_A(fake_B)"], rtol=0, atol=1e-12)
-    dataset.close()

@@ -130,7 +130,7 @@ class _Session:
         try:
             # Resolved again: the record of the run then has the plugin files that it is trained with.
             recipe = trial.resolve()
-            outcome = train(recipe, trial.folder, self.device_name, fresh=False, command=self.command, stop=stop)
+            outcome = train(recipe, trial.folder.path, self.device_name, fresh=False, command=self.command, stop=stop)
             if outcome.finished and not trial.finished:
                 raise UserError(f"{trial.folder.path} lacks its final results; remove it to train this run again")
         except Exception as error:

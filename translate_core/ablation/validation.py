@@ -13,13 +13,14 @@ from translate_core.ablation.file import Ablation, Variant
 from translate_core.ablation.trial import Trial
 from translate_core.contracts.dataset import Dataset
 from translate_core.errors import Fault, FaultsError, RecipeError, UserError
-from translate_core.experiment.session import checked, opened
+from translate_core.experiment.run import opened_data
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
 from translate_core.runtime.console import warn
 from translate_core.runtime.ranks import Ranks
-from translate_core.storage.run_folder import RunFolder, check_same_run, make_record
-from translate_core.training.build import build
+from translate_core.storage.record import check_same_run, make_record
+from translate_core.storage.run_folder import RunFolder
+from translate_core.training.build import build, check
 
 
 class Validation:
@@ -51,7 +52,7 @@ class Validation:
         """
         trials: dict[str, list[Trial]] = {}
         for group in _by_data(self.ablation.variants, recipes):
-            with self._collecting(group), opened(recipes[group[0].name], self.ranks) as dataset:
+            with self._collecting(group), opened_data(recipes[group[0].name], self.ranks) as dataset:
                 for variant in group:
                     with self._collecting([variant]):
                         trials[variant.name] = self._trials(variant, recipes[variant.name], dataset, folder)
@@ -61,10 +62,10 @@ class Validation:
         return [trial for variant in self.ablation.variants for trial in trials[variant.name]]
 
     def _trials(self, variant: Variant, recipe: ResolvedRecipe, dataset: Dataset, folder: Path) -> list[Trial]:
-        shapes = checked(recipe, dataset, self.ranks)
+        shapes = check(recipe, dataset, self.ranks)
         run = build(recipe, dataset, shapes, self.device, self.ranks)
         directions = recipe.method.directions.items()
-        if not any(shapes.compared[name] and direction.source in dataset.test for name, direction in directions):
+        if not any(shapes.comparisons[name] and direction.source in dataset.test for name, direction in directions):
             self._without_metrics.append(variant.name)
         parameters = sum(shapes.parameters.values())
         return [

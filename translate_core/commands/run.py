@@ -71,10 +71,12 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
         data = overrides.apply(data, subject_of(recipe))
 
     from translate_core.ablation.session import run_ablation
-    from translate_core.experiment.session import command_line, dry_run, train
+    from translate_core.commands.dry_run import print_dry_run
+    from translate_core.experiment.run import open_run
+    from translate_core.experiment.session import command_line, train
     from translate_core.recipe.resolver import resolve
     from translate_core.runtime.signals import StopSignal
-    from translate_core.storage.run_folder import RunFolder, default_folder
+    from translate_core.storage.run_folder import default_folder
 
     command = command_line("translate-run", given, lambda argument: argument == "--fresh")
     if varies:
@@ -84,9 +86,10 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
         )  # fmt: skip
     resolved = resolve(recipe, data)
     if options.dry_run:
-        dry_run(resolved, options.device)
+        with open_run(resolved, device=options.device) as run:
+            print_dry_run(run)
         return OK
-    folder = RunFolder(options.out or default_folder(recipe, overrides.flat(), resolved.operation))
+    folder = options.out or default_folder(recipe, overrides.flat(), resolved.operation)
     with StopSignal() as stop:
         outcome = train(resolved, folder, options.device, fresh=options.fresh, command=command, stop=stop)
     return OK if outcome.finished else INTERRUPTED

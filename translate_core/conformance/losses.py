@@ -28,7 +28,7 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import GENERATORS, sides
 from translate_core.errors import UserError, explain
-from translate_core.training.shape_check import why_it_failed
+from translate_core.training.failure import why_it_failed
 
 
 @dataclass(frozen=True)

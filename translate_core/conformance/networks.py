@@ -34,7 +34,7 @@ from translate_core.contracts.role import DISCRIMINATORS, GENERATORS, Role
 from translate_core.errors import explain
 from translate_core.runtime.randomness import seeded
 from translate_core.training.channels_last import to_channels_last
-from translate_core.training.shape_check import why_it_failed
+from translate_core.training.failure import why_it_failed
 from translate_core.training.size_constraint import SizeConstraint, crop
 
 Call = tuple[str, tuple[Any, ...]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from translate_core.errors import UserError
-from translate_core.training.shape_check import why_it_failed
+from translate_core.training.failure import why_it_failed
 
 
 class Broken(Exception):  # noqa: N818 - what a trial found, not an error of ours

@@ -1,4 +1,4 @@
-"""What a dataset component provides: images by name, a pure function of an index and a generator."""
+"""The contract of datasets: images by name, a pure function of an index and a generator."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ floating point (C, H, W) in [-1, 1]."""
 
 
 class TrainSplit(ABC):
-    """The images that are trained on.
+    """The training images.
 
-    A split is used from several loader processes at once, so it must survive pickling, and what `draw` returns may
-    depend on nothing but its arguments.
+    Several loader processes use a split at once, so it must be picklable, and the result of `draw` may depend on its
+    arguments only.
     """
 
     shuffled: bool = True
-    """Whether an epoch visits the indices in a fresh random order, or from 0 up."""
+    """Whether each epoch visits the indices in a new random order, or in increasing order."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Draws in an epoch; for unpaired domains the size of the larger one."""
+        """The number of draws in an epoch; for unpaired domains the size of the larger one."""
 
     @abstractmethod
     def draw(self, index: int, rng: np.random.Generator) -> Item:
-        """One training example, augmented; each image of the size that the dataset declares.
+        """One augmented training example; each image has the size that the dataset declares.
 
-        index: 0 … len(self) - 1. rng: decides everything that is random about this draw.
+        index: 0 … len(self) - 1. rng: the only source of randomness.
         """
 
     def in_epoch(self, epoch: int) -> TrainSplit:
-        """The split as it is in that epoch, counted from 0; the same by default.
+        """The split of an epoch, counted from 0, for augmentation that changes during training; itself by default.
 
-        For augmentation that changes in the course of training. What comes back has as many draws, of the same images
-        in the same order and of the size that the dataset declares; the loader asks for it at every draw.
+        It has as many draws, of the same images in the same order, and the size that the dataset declares. The loader
+        calls this for every draw.
         """
         return self
 
 
 class TestSplit(ABC):
-    """The test images of one domain, in a fixed order, nothing random about them."""
+    """The test images of one domain, in a fixed order, without randomness."""
 
-    __test__ = False  # pytest takes the name for a test
+    __test__ = False  # else pytest collects the class because of its name
 
     @abstractmethod
     def __len__(self) -> int:
@@ -56,15 +56,15 @@ class TestSplit(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Item:
-        """One image as `real_<domain>`; where its true translation is known, that as `target_<other domain>`."""
+        """One image as `real_<domain>`; its true translation, if known, as `target_<other domain>`."""
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """A name for people: the file name, or a number."""
+        """A name to display: the file name, or a number."""
 
 
 class Dataset(ABC):
-    """A dataset component. The constructor only takes options; `open` reads the disk.
+    """Base class of datasets. The constructor only takes options; `open` reads the disk.
 
     After `open`:
 
@@ -79,18 +79,18 @@ class Dataset(ABC):
     test: Mapping[str, TestSplit]
 
     operation_keys: frozenset[str] = frozenset()
-    """Options that say where the images come from, not which they are (`root`): they may differ when a run goes on."""
+    """Options that state where the images are, not which they are (`root`); they may differ when a run is resumed."""
 
     @abstractmethod
     def open(self) -> None:
-        """Find, check and load the images.
+        """Finds, checks and loads the images.
 
-        Raises DataError with every fault found, each with its file or folder and what to do.
+        Raises DataError with all faults, each with its file or folder and what to do.
         """
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A short hash that changes when the images do; computed without reading every byte twice."""
+        """A short hash that changes with the images; computed without reading every byte twice."""
 
     def parts(self, image: Image.Image) -> Mapping[str, Image.Image]:
         """The images in one file, by domain, for data sets whose files hold several; empty where a file is one image.
@@ -103,12 +103,12 @@ class Dataset(ABC):
         return {}
 
     def close(self) -> None:
-        """Give back what `open` took; the splits are not used afterwards. Does nothing by default."""
+        """Releases what `open` acquired; the splits are not used afterwards. Does nothing by default."""
         return
 
 
 def to_unit_range(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Images as the networks see them: uint8 0 … 255 becomes x / 127.5 - 1; floating point is only cast."""
+    """Images in the range of the networks: uint8 0 … 255 becomes x / 127.5 - 1; floating point is only cast."""
     if images.dtype == torch.uint8:
         return images.to(dtype).div_(127.5).sub_(1.0)
     return images.to(dtype)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Choice:
-    """Something about a translation that is drawn, or taken from an image that a user gives.
+    """A property of a translation, such as its style, that is drawn at random or taken from an example image.
 
-    name: the user's word for it, such as style.
-    drawn: the tensor that holds it; its equation draws it (`style_B`).
-    domain: of the images that it can be taken from.
-    taken: the tensor that holds what is found in such an image, given as `real_<domain>` (`style_real_B`).
+    name: what users call it, such as style.
+    drawn: the tensor with the drawn value (`style_B`).
+    domain: the domain of example images.
+    taken: the tensor with the value of an example image, which is given as `real_<domain>` (`style_real_B`).
     """
 
     name: str
@@ -26,11 +26,10 @@ class Direction:
     """A translation that a trained run offers.
 
     source, target: domains.
-    show: further tensors that a person wants to see beside source and output where the losses ask for them; those that
-        depend on `given` alone.
-    always: the same, drawn whatever the losses ask for.
-    choices: what a user may decide about a translation, and is drawn otherwise.
-    given, output: tensors, `real_<source>` and `fake_<target>` unless said otherwise.
+    show: further tensors for sample grids, shown if the losses use them; they depend on `given` only.
+    always: further tensors for sample grids, shown in every run.
+    choices: properties of a translation that a user may decide; they are drawn otherwise.
+    given, output: names of tensors; the defaults are `real_<source>` and `fake_<target>`.
     """
 
     source: str
@@ -47,5 +46,5 @@ class Direction:
 
     @property
     def target_tensor(self) -> str:
-        """The tensor that holds the true translation, where a dataset has it."""
+        """The tensor with the true translation, where a dataset has it."""
         return f"target_{self.target}"

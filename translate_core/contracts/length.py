@@ -28,7 +28,7 @@ class Length:
         return cls(int(match[1]), "steps" if match[2].startswith("step") else "epochs")
 
     def steps(self, epoch: int) -> int:
-        """In optimizer steps. epoch: steps in an epoch."""
+        """The length in optimizer steps. epoch: steps in an epoch."""
         return self.count * (epoch if self.unit == "epochs" else 1)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The contract of methods: roles, tensors, order. A method reads like the paper's equations."""
+"""The contract of methods: networks, tensors, order of updates. A method reads like its paper's equations."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from translate_core.runtime.randomness import Draws
 
 
 class Method:
-    """Base of every method. A method object is a resolved; `tensors` makes of it one batch in flight.
+    """Base class of methods. A method object describes a run; `tensors` binds it to one batch.
 
     Subclasses set the class attributes, define tensors with `@tensor`, and may take options in their constructor.
-    Networks and given tensors are attributes of a batch: `self.G_AB(self.real_A)`.
+    Networks and given tensors are attributes of a bound method: `self.G_AB(self.real_A)`.
 
-    roles: the networks; a constructor may set them anew where they depend on an option.
+    roles: the networks; a constructor may replace them where they depend on an option.
     order: the sides in the order in which they are updated.
-    given: what the data supplies.
+    given: names of the tensors that the data supply.
     pairs: by topic, which tensor is compared with which; losses of that topic use it by default.
-    adversarial_pairs: by discriminator, the real and the fake tensor that it tells apart.
+    adversarial_pairs: by discriminator, the real and the fake tensor that it distinguishes.
     directions: the translations that a trained run offers, by the name that a user types.
-    fresh_tensors: whether each phase computes its tensors anew, rather than sharing them.
+    fresh_tensors: whether each phase computes its own tensors, with its own draws, instead of sharing them.
     """
 
     roles: tuple[Role, ...]
@@ -40,9 +40,6 @@ class Method:
     directions: ClassVar[Mapping[str, Direction]] = {}
     fresh_tensors: ClassVar[bool] = False
 
-    needed: frozenset[str] = frozenset()
-    """The tensors that the losses of this run ask for; known once the run is built."""
-
     _equations: ClassVar[Mapping[str, tensor]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -51,46 +48,62 @@ class Method:
 
     @classmethod
     def tensor_names(cls) -> tuple[str, ...]:
-        """Every tensor that a batch of this method can have, given ones first."""
+        """The names of all tensors of this method, given ones first."""
         return (*cls.given, *cls._equations)
 
     def after_update(self, side: str, networks: Mapping[str, Network]) -> None:
         """Called after every update of a side, under no_grad.
 
-        By default networks of that side that have a method `after_update` are called: to clip a parameter, say.
+        The default calls the method `after_update` of each network of that side that has one, which may clip a
+        parameter.
         """
         for network in networks.values():
             if network.role.side == side:
                 network.after_update()
 
     def tensors(
-        self, given: Mapping[str, Tensor], networks: Mapping[str, Network], calls: Calls, draws: Draws, *, grad: bool
+        self,
+        given: Mapping[str, Tensor],
+        networks: Mapping[str, Network],
+        calls: Calls,
+        draws: Draws,
+        *,
+        grad: bool,
+        needed: frozenset[str] = frozenset(),
     ) -> Self:
-        """A batch in flight. grad: whether its tensors carry gradients, whoever asks for them first."""
+        """A copy of this method that is bound to one batch.
+
+        given: tensors by name. grad: whether computed tensors carry gradients, wherever they are first used.
+        needed: names of the tensors that the losses of the run use.
+        """
         batch = copy.copy(self)
         batch._values = dict(given)
         batch._networks = networks
         batch._calls = calls
         batch._draws = draws
         batch._grad = grad
-        batch._asked = set()
+        batch.needed = needed
+        batch._used = set()
         return batch
 
-    # What follows is meant for a batch in flight.
+    # What follows is for a bound method.
+
+    needed: frozenset[str]
+    """The tensors that the losses of this run use. With it a method can fuse passes, as CUT does."""
 
     _values: dict[str, Any]
     _networks: Mapping[str, Network]
     _calls: Calls
     _draws: Draws
     _grad: bool
-    _asked: set[str]
+    _used: set[str]
 
     def __getitem__(self, name: str) -> Any:
-        """The tensor of that name, or the list of tensors.
+        """The tensor of that name, or the list of tensors; computed on first use, then kept.
 
         Raises UnknownTensorError for a name that the method lacks, MissingTensorError for one that was not given.
         """
-        self._asked.add(name)
+        self._used.add(name)
         value = self._values.get(name)
         if value is None:
             equation = self._equations.get(name)
@@ -99,7 +112,7 @@ class Method:
             with torch.set_grad_enabled(self._grad), self._calls.by_loss_of(None):
                 values = equation.values(self)
             for own, computed in values.items():
-                self._values.setdefault(own, computed)  # what was given stays
+                self._values.setdefault(own, computed)  # a given tensor is not replaced
             value = self._values[name]
         return value
 
@@ -113,7 +126,7 @@ class Method:
         raise AttributeError(f"{type(self).__name__} has no network, tensor or attribute '{name}'")
 
     def network(self, name: str) -> Network:
-        """The handle of the network that fills the role of that name."""
+        """The handle of the network in that role."""
         try:
             return self._networks[name]
         except KeyError:
@@ -123,24 +136,24 @@ class Method:
             ) from None
 
     def rng(self, *names: str | int) -> torch.Generator:
-        """A CPU generator for a draw of this batch, decided by (seed, rank, step, micro-batch, names)."""
+        """A CPU generator for one draw; its seed depends on (seed, rank, step, micro-batch, names) only."""
         return self._draws.generator(*names)
 
     def normal(self, shape: Sequence[int], like: Tensor, *names: str | int) -> Tensor:
-        """Draws from N(0, 1), decided as `rng` says. Of the device and dtype of `like`, which is not waited for."""
+        """Draws from N(0, 1) with `rng(*names)`; device and dtype are those of `like`. Does not synchronise."""
         return self._placed(torch.randn(*shape, generator=self.rng(*names), device="cpu"), like).to(like.dtype)
 
     def uniform(self, shape: Sequence[int], like: Tensor, *names: str | int) -> Tensor:
-        """Draws from U[0, 1), decided as `rng` says. Of the device and dtype of `like`, which is not waited for."""
+        """Draws from U[0, 1) with `rng(*names)`; device and dtype are those of `like`. Does not synchronise."""
         return self._placed(torch.rand(*shape, generator=self.rng(*names), device="cpu"), like).to(like.dtype)
 
     def permutation(self, count: int, like: Tensor, *names: str | int) -> Tensor:
-        """The numbers 0 … count - 1 in a random order, int64, decided as `rng` says, on the device of `like`."""
+        """A random permutation of 0 … count - 1 with `rng(*names)`, int64, on the device of `like`."""
         return self._placed(torch.randperm(count, generator=self.rng(*names), device="cpu"), like)
 
     def _placed(self, drawn: Tensor, like: Tensor) -> Tensor:
         if like.is_cuda:
-            drawn = drawn.pin_memory()  # from pageable memory the copy would wait for the device
+            drawn = drawn.pin_memory()  # a copy from pageable memory would synchronise
         return drawn.to(like.device, non_blocking=True)
 
     def has(self, *names: str) -> bool:
@@ -149,15 +162,15 @@ class Method:
 
     @property
     def step(self) -> int:
-        """Optimizer steps that were done before this batch."""
+        """The number of optimizer steps before this batch."""
         return self._draws.step
 
-    def asked(self) -> frozenset[str]:
-        """The tensors that were asked for so far."""
-        return frozenset(self._asked)
+    def used(self) -> frozenset[str]:
+        """The tensors that were used so far."""
+        return frozenset(self._used)
 
     def detach(self) -> None:
-        """Keeps the values and lets go of the graph behind them."""
+        """Detaches every tensor, which frees the graph."""
         self._values = {name: _detached(value) for name, value in self._values.items()}
 
     def _no_tensor(self, name: str) -> UserError:

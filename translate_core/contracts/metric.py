@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 class Metric(ABC):
-    """A number about test images that compares tensors pairwise: a translation with the truth, by default.
+    """Base class of metrics of test images, which compare pairs of tensors: a translation with its target by default.
 
-    A fresh object is built for every evaluation and every pair. Images come one at a time, each once.
+    A new object is built for each evaluation and each pair of tensors. `update` gets the images one at a time.
 
-    higher_is_better: which way is up, for tables.
-    protocol: one line that says exactly what is computed, stamped on every result.
+    higher_is_better: the direction of improvement.
+    protocol: one line that states exactly what is computed; it is part of every result.
     """
 
     higher_is_better: bool
@@ -21,8 +21,8 @@ class Metric(ABC):
 
     @abstractmethod
     def update(self, output: Tensor, reference: Tensor) -> None:
-        """output, reference: (1, C, H, W) in [-1, 1], at least float32, of the same shape."""
+        """Adds one image. output, reference: (1, C, H, W) in [-1, 1], at least float32, of the same shape."""
 
     @abstractmethod
     def compute(self) -> float:
-        """The value over all images so far."""
+        """The value over all images added so far."""

@@ -1,4 +1,4 @@
-"""The handle through which losses and tensors reach a network."""
+"""The handle through which losses and tensors call a network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from translate_core.contracts.role import Role
 
 @dataclass
 class Calls:
-    """What is being computed right now; one object shared by every handle of a run.
+    """What is being computed at present; all handles of a run share one object.
 
-    loss_side: the side whose loss is being evaluated, None while a tensor is computed.
+    loss_side: the side whose loss is being evaluated; None while a tensor is computed.
     reached: names of the networks that were called.
     """
 
@@ -26,7 +26,7 @@ class Calls:
 
     @contextmanager
     def by_loss_of(self, side: str | None) -> Iterator[None]:
-        """Calls inside come from a loss of that side (None: from a tensor)."""
+        """Marks the calls inside as those of a loss of that side (None: of a tensor)."""
         before, self.loss_side = self.loss_side, side
         try:
             yield
@@ -36,7 +36,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Precision:
-    """dtype of weights and images, and the lower one that networks compute in (None: the same)."""
+    """Dtype of weights and images, the dtype of autocast (None: no autocast), and whether losses are scaled."""
 
     dtype: torch.dtype = torch.float32
     autocast: torch.dtype | None = None
@@ -52,11 +52,11 @@ PRECISIONS = {
 
 
 class Network:
-    """A network of a run. Calling it, or any public method of it, computes in the run's precision.
+    """A network of a run. Calls of it and of its public methods run in the run's precision.
 
-    Autocast is entered per call and what comes back is at least float32: a cast of a weight is never kept across an
-    update, and losses never see half precision. A loss of the other side finds the network frozen: gradients pass
-    through it, none reach its weights.
+    Autocast is entered for each call and outputs are at least float32, so the cast of a weight is never kept across an
+    update, and losses never compute in half precision. When a loss of another side calls the network, it is frozen:
+    gradients pass through it and do not reach its weights.
     """
 
     def __init__(self, role: Role, module: nn.Module, calls: Calls, precision: Precision) -> None:
@@ -68,16 +68,16 @@ class Network:
         self._compiled: dict[str, Callable[..., Any]] | None = None
 
     def compile(self) -> None:
-        """Compiles in place, each entry point when it is first called; keys of the state_dict do not change."""
+        """Compiles in place, each method on its first call; the keys of the state_dict do not change."""
         self.module.compile()
         self._compiled = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module returns, at least float32."""
+        """Calls the module; outputs are at least float32."""
         return self._call(self.module, args, kwargs)
 
     def after_update(self) -> None:
-        """What the module wants done to its own weights after each update of its side, if anything; under no_grad."""
+        """Calls the module's own `after_update`, if it has one. Called after each update of its side, under no_grad."""
         own = getattr(self.module, "after_update", None)
         if own is not None:
             own()

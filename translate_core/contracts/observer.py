@@ -1,4 +1,4 @@
-"""The contract of observers: they watch a run and cannot change it."""
+"""The contract of observers, which watch a run and do not change it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What an observer may know about the run that it watches.
+    """The run that an observer watches.
 
-    name: the recipe's name. folder: the run folder. recipe: as resolved, plain data.
-    start, length: the step that this session starts at, and the step at which the run is done.
-    epoch: steps in an epoch. images_per_step: over all ranks, one domain counted.
+    name: the name of the recipe. folder: the run folder. recipe: the resolved recipe as plain data.
+    start: the number of steps done before this session. length: the step at which the run is finished.
+    epoch: steps in an epoch. images_per_step: images of one domain, over all ranks.
     """
 
     name: str
@@ -32,8 +32,8 @@ class RunInfo:
 class Sample:
     """One row of a sample grid.
 
-    direction: `A-B`. image: the test image's name.
-    pictures: label -> uint8 (3, H, W) on the CPU, in the order in which they stand.
+    direction: `A-B`. image: the name of the test image.
+    pictures: by label, uint8 (3, H, W) on the CPU, in the order of the columns.
     """
 
     direction: str
@@ -43,9 +43,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """One test metric.
+    """The value of one metric on test images.
 
-    name: `<metric>/<tensor>`. on: what it was computed on, in words. protocol: how, in words.
+    name: `<metric>/<tensor>`. direction: of the translation, such as A-B. on: the tensors, images and weights that it
+    was computed on, in words. protocol: how it was computed, in words.
     """
 
     name: str
@@ -57,19 +58,19 @@ class Result:
 
 
 class Observer:
-    """Base of every observer; override what you want to hear of. Called on the first rank only.
+    """Base class of observers: override the events that you need. Called on the first rank only.
 
-    `step` is always the number of optimizer steps that are done.
+    `step` is always the number of optimizer steps done so far.
     """
 
     def on_start(self, run: RunInfo) -> None:
         """Before the first step of this session."""
 
     def on_step(self, step: int) -> None:
-        """After every step. Must be cheap, and must not read tensors."""
+        """After every step. It must be fast and must not read tensors."""
 
     def on_losses(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
-        """Every `training.log_every`: losses by name, weights included; learning rates by side."""
+        """Every `training.log_every`. losses: by name, multiplied by their weights. rates: learning rates by side."""
 
     def on_samples(self, step: int, samples: Sequence[Sample]) -> None:
         """Every `training.sample_every`."""
@@ -81,7 +82,7 @@ class Observer:
         """A checkpoint was written."""
 
     def on_stop(self, step: int, finished: bool) -> None:
-        """After the last step of this session, also when it ends with an error; who was started last hears it first.
+        """After the last step of this session, also when it ends with an error.
 
-        Called on those alone whose `on_start` returned.
+        Observers are closed in reverse order; only those whose `on_start` returned are.
         """

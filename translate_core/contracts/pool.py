@@ -9,21 +9,21 @@ from torch import Tensor, nn
 
 
 class Pool(nn.Module):
-    """Stands between a generator's fakes and a discriminator: takes the new ones, returns those to judge.
+    """Base class of image pools: takes the new fakes of a generator, returns the fakes for the discriminator.
 
-    State goes through `get_extra_state` / `set_extra_state` (tensors and plain numbers only).
+    State is saved by `get_extra_state` and restored by `set_extra_state` (tensors and plain numbers only).
     """
 
     @abstractmethod
     def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """images: (N, C, H, W), detached. Returns as many, of the same shape and device.
+        """Returns as many images as it takes, of the same shape, on the same device.
 
-        rng: a CPU generator; whatever is random must come from it.
+        images: (N, C, H, W), detached. rng: a CPU generator, the only source of randomness.
         """
 
 
 class NoPool(Pool):
-    """Every fake is judged when it is new."""
+    """No pool: the discriminator gets the new fakes."""
 
     def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Returns `images`."""

@@ -11,21 +11,21 @@ from torch import nn
 from translate_core.errors import UserError, did_you_mean
 
 GENERATORS = "generators"
-"""The side of the game that makes images: generators, heads, and losses with parameters."""
+"""The side of the networks that make images: generators, heads, and losses with parameters."""
 
 DISCRIMINATORS = "discriminators"
-"""The side of the game that judges them."""
+"""The side of the networks that judge images."""
 
 
 @dataclass(frozen=True)
 class Role:
     """A network that a method needs.
 
-    kind: the kind of component that can fill it, and the block of the recipe that describes it.
-    side: the side of the game that trains it.
-    inputs, outputs: the domains whose channels it takes and yields; several are concatenated.
-    methods: what it must offer beyond being called.
-    tapped, taps: for a head, the role whose features it takes, and the names of the taps; that role stands before it.
+    kind: the kind of component that can fill it; also the block of the recipe that describes it.
+    side: the set of networks that it is trained with.
+    inputs, outputs: the domains of its input and output images; the channels of several are concatenated.
+    methods: names of methods that the network must have besides `forward`.
+    tapped, taps: of a head, the role whose features it takes, and the names of the taps; that role comes before it.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Role:
     taps: tuple[str, ...] = ()
 
     def given(self, channels: Mapping[str, int], networks: Mapping[str, nn.Module]) -> dict[str, Any]:
-        """The arguments that its constructor is given.
+        """The arguments that the engine passes to its constructor.
 
-        channels: by domain. networks: those that are built already, by role.
+        channels: by domain. networks: those built so far, by role.
         Raises UserError for taps that the tapped network does not have.
         """
         if self.tapped:
@@ -56,7 +56,7 @@ def _tap_channels(role: str, network: nn.Module, taps: tuple[str, ...]) -> tuple
     if declared is None or not callable(getattr(network, "features", None)):
         raise UserError(
             f"needs features of {role}, and {type(network).__name__} declares no taps: "
-            f"take a generator that does, by an attribute `taps` and a method `features`"
+            f"use a generator with an attribute `taps` and a method `features`"
         )
     for tap in taps:
         if tap not in declared:
@@ -83,5 +83,5 @@ def head(name: str, tapped: str, taps: tuple[str, ...], *, methods: tuple[str, .
 
 
 def sides(roles: Iterable[Role]) -> tuple[str, ...]:
-    """The sides of the game, in the order in which roles name them."""
+    """The sides of these roles, in the order in which they first occur."""
     return tuple(dict.fromkeys(role.side for role in roles))

@@ -7,21 +7,24 @@ from typing import Any
 
 
 class Schedule(ABC):
-    """A factor on every learning rate of one optimizer: a function of the step and, where it has any, of its state."""
+    """Base class of learning-rate schedules: a factor on the learning rates of one optimizer.
+
+    The factor depends on the step and, if the schedule has state, on its state.
+    """
 
     @abstractmethod
     def factor(self, step: int) -> float:
-        """step: 0 for the first optimizer step. Returns what the learning rate of the recipe is multiplied by."""
+        """The factor on the learning rate of the recipe. step: 0 for the first optimizer step."""
 
-    def after_epoch(self, loss: float) -> None:  # noqa: B027 - most schedules remember nothing
-        """Called after each epoch with the mean of what the side minimised in it, over all ranks.
+    def after_epoch(self, loss: float) -> None:  # noqa: B027 - most schedules have no state
+        """Called after each epoch. loss: the mean of the side's total loss over the epoch and over all ranks.
 
-        Only a schedule that overrides this has its losses added up. What it remembers goes through `state_dict`.
+        The engine sums losses only for schedules that override this. State is saved by `state_dict`.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it: numbers and tensors."""
+        """The state that a checkpoint keeps: numbers and tensors."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: B027
-        """Takes back what `state_dict` returned."""
+        """Restores what `state_dict` returned."""

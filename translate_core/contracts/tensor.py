@@ -13,13 +13,13 @@ class UnknownTensorError(UserError):
 
 
 class MissingTensorError(UserError):
-    """A tensor that this batch was not given, and that no equation computes."""
+    """A tensor that was not given and that no equation computes."""
 
 
 class tensor:  # noqa: N801 - a decorator
-    """Marks a method of a `Method` as the equation of the tensor of its name: computed when asked for, then kept.
+    """Decorator: the function computes the tensor of its name. It runs on first use; the value is kept.
 
-    What it returns is a tensor, or a list of them (features, scales).
+    It returns a tensor, or a list of tensors (features, scales).
     """
 
     def __init__(self, equation: Callable[[Any], Any]) -> None:
@@ -32,14 +32,14 @@ class tensor:  # noqa: N801 - a decorator
         return self if batch is None else batch[self.name]
 
     def values(self, batch: Any) -> Mapping[str, Any]:
-        """What the equation yields, by name."""
+        """The computed tensors by name."""
         return {self.name: self.equation(batch)}
 
 
 def tensors(*names: str) -> Callable[[Callable[[Any], Any]], Any]:
-    """Marks a method of a `Method` as one equation that yields several tensors, in the order of `names`.
+    """Decorator: the function computes several tensors at once and returns them in the order of `names`.
 
-    One call of a network gives them all; its own name is none of theirs:
+    The name of the function is free:
 
         @tensors("content_A", "style_real_A")
         def encoded_A(self): return self.AE_A.encode(self.real_A)
@@ -58,5 +58,5 @@ class _Several(tensor):
     def values(self, batch: Any) -> Mapping[str, Any]:
         values = tuple(self.equation(batch))
         if len(values) != len(self.names):
-            raise UserError(f"{self.name} must yield {', '.join(self.names)}, and yields {len(values)} values")
+            raise UserError(f"{self.name} must return {', '.join(self.names)}, and returns {len(values)} values")
         return dict(zip(self.names, values, strict=True))

@@ -1,4 +1,4 @@
-"""Which device a run computes on."""
+"""The device that a run computes on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHOICES = ("auto", "cpu", "cuda", "mps")
 
 
 def choose_device(name: str) -> torch.device:
-    """name: one of CHOICES; `auto` takes CUDA, else MPS, else the CPU. Under torchrun each process has its own GPU.
+    """The device of a name in CHOICES; `auto` is CUDA, else MPS, else the CPU. Under torchrun each process has a GPU.
 
     Raises UserError when the device is not there.
     """

@@ -1,4 +1,4 @@
-"""Every draw of a run is derived from (seed, rank, step, micro-batch, name); nothing is drawn from a running stream."""
+"""Every draw of a run is derived from (seed, rank, step, micro-batch, name); no generator runs on from step to step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """A 63-bit seed that depends on every part, the same on every machine and Python."""
+    """A 63-bit seed that depends on every argument; the same on every machine and in every Python."""
     text = "\0".join([str(seed), *(f"{type(name).__name__}:{name}" for name in names)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
-    """A fresh CPU generator for one named draw."""
+    """A new CPU generator for one named draw."""
     generator = torch.Generator()
     generator.manual_seed(derive(seed, *names))
     return generator
@@ -31,7 +31,7 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Draws:
-    """Where the draws of one micro-batch come from. phase: set where each phase computes tensors of its own."""
+    """The source of the draws of one micro-batch. phase: set where each phase computes its own tensors."""
 
     seed: int
     rank: int
@@ -40,13 +40,13 @@ class Draws:
     phase: str = ""
 
     def generator(self, *names: str | int) -> torch.Generator:
-        """A CPU generator for the draw of that name; asked for twice, it starts the same draw again."""
+        """A CPU generator for the draw of that name; a second call returns the same draw again."""
         return torch_generator(self.seed, "draw", self.rank, self.step, self.micro_batch, self.phase, *names)
 
     def reseed_ambient(self, device: torch.device, phase: str) -> None:
-        """Sets the generators that dropout and the like draw from, for one phase of this micro-batch.
+        """Seeds torch's default generators, which dropout uses, for one phase of this micro-batch.
 
-        The generators are addressed one by one: `torch.manual_seed` visits every backend, at a hundred times the cost.
+        Each generator is seeded directly: `torch.manual_seed` visits every backend, at a hundred times the cost.
         """
         seed = derive(self.seed, "ambient", self.rank, self.step, self.micro_batch, phase)
         torch.default_generator.manual_seed(seed)
@@ -58,7 +58,7 @@ class Draws:
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """torch's and numpy's ambient CPU generators at a derived seed inside, as they were before afterwards."""
+    """Seeds the default CPU generators of torch and numpy inside the block and restores them on exit."""
     before_numpy = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, *names))

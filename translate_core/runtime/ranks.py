@@ -22,13 +22,13 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and talks to people."""
+        """Whether this process writes the files and prints the messages."""
         return self.rank == 0
 
     def average(self, parameters: Sequence[Tensor]) -> None:
         """Averages gradients over the ranks, in one flat message of fixed layout.
 
-        A missing gradient counts as zero, so ranks may reach different parameters without waiting for each other.
+        A missing gradient counts as zero, so that ranks whose losses reach different parameters do not deadlock.
         """
         if self.count == 1:
             return
@@ -39,7 +39,7 @@ class Ranks:
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
         flat.div_(self.count)
-        # Copied, not replaced: a gradient keeps the memory order of its parameter, which fused optimizers rely on.
+        # Copied, not replaced: fused optimizers need gradients in the memory order of their parameters.
         for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -52,7 +52,7 @@ class Ranks:
         return summed / self.count
 
     def any(self, flag: bool) -> bool:
-        """Whether any rank says so; every rank gets the same answer."""
+        """Whether the flag is set on any rank; the same on every rank."""
         if self.count == 1:
             return flag
         device = torch.device("cuda", self.local) if dist.get_backend() == "nccl" else torch.device("cpu")
@@ -69,13 +69,13 @@ class Ranks:
         return gathered or []
 
     def barrier(self) -> None:
-        """Waits until every rank is here."""
+        """Waits until every rank has called this."""
         if self.count > 1:
             dist.barrier()
 
 
 def join(device: torch.device) -> Ranks:
-    """Joins the process group that torchrun's environment describes; alone where there is none."""
+    """Joins the process group that torchrun's environment describes; a single process where there is none."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Ranks()

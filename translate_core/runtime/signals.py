@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM ask for an orderly stop: the step is finished and saved."""
+"""Ctrl-C and SIGTERM request an orderly stop: the current step is finished and saved."""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -10,12 +11,12 @@ from typing import Self
 
 
 class StopSignal:
-    """Listens while it is entered.
+    """Handles SIGINT and SIGTERM while it is entered; does nothing outside the main thread.
 
-    While something is at work that is worth finishing, a signal only asks; at any other time (during a download, say),
-    and at a second Ctrl-C, it interrupts at once.
+    Inside `at_work` a signal only sets `asked`, so that the current step is finished and saved. At any other time, such
+    as during a download, and at a second Ctrl-C it raises KeyboardInterrupt.
 
-    asked: whether a stop was asked for.
+    asked: whether a stop was requested.
     """
 
     def __init__(self) -> None:
@@ -24,8 +25,9 @@ class StopSignal:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._hear)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -36,14 +38,14 @@ class StopSignal:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """What runs inside looks at `asked` after every step."""
+        """The code inside checks `asked` after every step."""
         self._at_work = True
         try:
             yield
         finally:
             self._at_work = False
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._at_work or (self.asked and number == signal.SIGINT):
             raise KeyboardInterrupt
         self.asked = True

@@ -1,12 +1,11 @@
-"""Checkpoints: named things with a state_dict, written whole or not at all."""
+"""Checkpoints: named parts with a state_dict, written completely or not at all."""
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from translate_core.errors import UserError
-from translate_core.runtime.files import sha256_of, sync_folder, write_text
+from translate_core.runtime.files import PART, atomic_write, sha256_of, write_text
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -28,39 +27,51 @@ class Stateful(Protocol):
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
-        """Takes back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         ...
+
+
+States = Mapping[str, dict[str, Any]]
+"""State dicts by the name of their part."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that was read and found whole.
+    """A checkpoint that was read, and is complete.
 
-    record: what the run noted beside the parts: the resolved recipe, versions, the fingerprint of the data.
+    record: what the run records about itself: the resolved recipe, versions, the fingerprint of the data.
+    parts: the states that all ranks share. rank_parts: for each rank, the states of its own, such as image pools.
     """
 
     path: Path
     step: int
     record: Mapping[str, Any]
-    parts: Mapping[str, dict[str, Any]]
+    parts: States
+    rank_parts: Sequence[States]
 
-    def restore(self, parts: Mapping[str, Stateful]) -> None:
-        """Gives every part its state back. Raises UserError when the two sets of names differ."""
-        lacking, extra = sorted(parts.keys() - self.parts.keys()), sorted(self.parts.keys() - parts.keys())
-        if lacking or extra:
+    def restore(self, parts: Mapping[str, Stateful], rank_parts: Mapping[str, Stateful], rank: int) -> None:
+        """Restores the state of every part. Raises UserError when names or states do not match."""
+        own = self.rank_parts[rank] if rank < len(self.rank_parts) else {}
+        self.restore_from(self.parts, parts)
+        self.restore_from(own, rank_parts)
+
+    def restore_from(self, states: States, parts: Mapping[str, Stateful]) -> None:
+        """Restores parts from states of this checkpoint. Raises UserError when names or states do not match."""
+        missing, extra = sorted(parts.keys() - states.keys()), sorted(states.keys() - parts.keys())
+        if missing or extra:
             raise UserError(
-                f"{self.path} is of another recipe: it lacks {', '.join(lacking) or 'nothing'}, "
-                f"and has {', '.join(extra) or 'nothing'} beside"
+                f"{self.path} belongs to another recipe: missing are {', '.join(missing) or 'none'}, "
+                f"superfluous are {', '.join(extra) or 'none'}"
             )
         for name, part in parts.items():
             try:
-                part.load_state_dict(self.parts[name])
+                part.load_state_dict(states[name])
             except (RuntimeError, ValueError, KeyError) as error:
-                raise UserError(f"{self.path} is of another recipe: {name} does not fit: {error}") from None
+                raise UserError(f"{self.path} belongs to another recipe: {name} does not fit: {error}") from None
 
 
 class DamagedError(UserError):
-    """A checkpoint that was not written to its end, or has changed since."""
+    """A checkpoint that was not written completely, or that has changed since."""
 
 
 class Checkpoints:
@@ -70,7 +81,7 @@ class Checkpoints:
         self.folder = folder
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step stands, or would stand."""
+        """The path of the checkpoint of a step, whether it exists or not."""
         return self.folder / f"step-{step}.pt"
 
     def paths(self) -> list[Path]:
@@ -80,56 +91,67 @@ class Checkpoints:
         numbered = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))]
         return [path for _, path in sorted(numbered, reverse=True)]
 
-    def save(self, step: int, record: Mapping[str, Any], parts: Mapping[str, dict[str, Any]], keep: int) -> Path:
-        """Writes one and prunes the oldest, so that `keep` remain.
+    def none_written(self) -> bool:
+        """Whether no checkpoint was ever written, not even one that is damaged now."""
+        return not self.paths() and not any(self.folder.glob("*.damaged"))
 
-        A kill at any moment leaves either the new one whole, or the ones before as they were: the digest is in place
-        before the file gets its name.
+    def save(
+        self, step: int, record: Mapping[str, Any], parts: States, rank_parts: Sequence[States], keep: int
+    ) -> Path:
+        """Writes a checkpoint and removes the oldest, so that `keep` remain.
+
+        A kill at any moment leaves either the new checkpoint complete, or the older ones as they were: the digest is
+        written before the file gets its name.
+
+        Raises UserError for a state that could not be read again.
         """
-        for name, state in parts.items():
-            check_plain(state, name)
+        for states in (parts, *rank_parts):
+            for name, state in states.items():
+                check_plain(state, name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(step)
-        part = path.with_suffix(".pt.part")
-        with part.open("wb") as stream:
-            torch.save({"format": FORMAT, "step": step, "record": dict(record), "parts": dict(parts)}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        write_text(digest_path(path), f"{sha256_of(part)}  {path.name}\n")
-        part.replace(path)
-        sync_folder(self.folder)
+        content = {
+            "format": FORMAT,
+            "step": step,
+            "record": dict(record),
+            "parts": dict(parts),
+            "rank_parts": [dict(states) for states in rank_parts],
+        }
+        with atomic_write(path) as part:
+            torch.save(content, part)
+            write_text(digest_path(path), f"{sha256_of(part)}  {path.name}\n")
         for old in self.paths()[keep:]:
             old.unlink()
             digest_path(old).unlink(missing_ok=True)
-        for leftover in self.folder.glob("*.part"):
+        for leftover in self.folder.glob(f"*{PART}"):
             leftover.unlink()
         return path
 
-    def newest(self, tell: Callable[[str], None]) -> Checkpoint | None:
-        """The newest whole checkpoint, None where none was ever written.
+    def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
+        """The newest complete checkpoint, None if none was ever written.
 
-        tell: is told of every damaged one that is passed over.
-        Raises UserError when checkpoints were written and none is whole, or one is refused.
+        warn: called with a message for each damaged checkpoint; these are renamed.
+        Raises UserError when checkpoints were written and none is complete, or when one is refused.
         """
         paths = self.paths()
         for path in paths:
             try:
                 return load(path)
             except DamagedError as error:
-                # Out of the way, or it would count among those to keep, and be the newest again next time.
+                # Renamed, or it would count as one to keep, and would be the newest again next time.
                 path.rename(path.with_name(path.name + ".damaged"))
                 digest_path(path).unlink(missing_ok=True)
                 before = "; the one before it is used" if path is not paths[-1] else ""
-                tell(f"{error}. It is now {path.name}.damaged{before}")
+                warn(f"{error}. It is now {path.name}.damaged{before}")
             except UserError as error:
                 raise UserError(
                     f"{error}. Remove it to go on from the one before, or start again with --fresh"
                 ) from None
-        # Also those that an earlier session moved away: to start over in silence would cost the whole run.
+        # Including those that an earlier session renamed: starting over silently would lose the whole run.
         damaged = sorted(path.name for path in self.folder.glob("*.damaged"))
         if damaged:
             raise UserError(
-                f"no checkpoint in {self.folder} is whole ({', '.join(damaged)}); "
+                f"no checkpoint in {self.folder} is complete ({', '.join(damaged)}); "
                 f"to start again from nothing, add --fresh (the old run is moved aside)"
             )
         return None
@@ -138,7 +160,7 @@ class Checkpoints:
 def load(path: Path) -> Checkpoint:
     """Reads one checkpoint on the CPU.
 
-    Raises DamagedError when the file is not what was written, UserError when it holds anything but plain data and
+    Raises DamagedError when the file is not as it was written, UserError when it holds anything but plain data and
     tensors, or has another format.
     """
     try:
@@ -149,20 +171,21 @@ def load(path: Path) -> Checkpoint:
         raise DamagedError(f"{path} is damaged: its SHA-256 is not the one noted beside it")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch has to say about pickles helps nobody here
+            warnings.simplefilter("ignore")  # torch's warnings about pickles do not concern users
             data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # bytes that are no checkpoint make torch raise almost anything
+    except Exception:  # torch raises many kinds of exceptions for other bytes
         raise UserError(
-            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; "
-            f"loading anything else could run code"
+            f"{path} is refused: it is not a checkpoint of this software, which holds tensors and plain data only; "
+            f"loading anything else could execute code"
         ) from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not {"step", "record", "parts"} <= data.keys():
-        raise UserError(f"{path} is refused: it is no checkpoint of ours, or of another version's format")
-    return Checkpoint(path, data["step"], data["record"], data["parts"])
+    keys = {"step", "record", "parts", "rank_parts"}
+    if not isinstance(data, dict) or data.get("format") != FORMAT or not keys <= data.keys():
+        raise UserError(f"{path} is refused: it is not a checkpoint of this software, or its format is another version")
+    return Checkpoint(path, data["step"], data["record"], data["parts"], data["rank_parts"])
 
 
 def check_plain(value: object, path: str) -> None:
-    """Raises UserError for what would be written, and refused when it is read. path: of the value, for the message."""
+    """Raises UserError for a value that would be refused when it is read. path: of the value, for the message."""
     if type(value) in (dict, OrderedDict):
         for key, item in value.items():  # type: ignore[attr-defined]
             check_plain(key, f"{path} (a key)")
@@ -178,5 +201,5 @@ def check_plain(value: object, path: str) -> None:
 
 
 def digest_path(path: Path) -> Path:
-    """Where a checkpoint's SHA-256 stands."""
+    """The path of a checkpoint's SHA-256."""
     return path.with_name(path.name + ".sha256")

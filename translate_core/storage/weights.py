@@ -1,4 +1,4 @@
-"""Weights of single networks: read from whoever wrote them, shared as safetensors."""
+"""Weights of single networks: read from files of several kinds, written as safetensors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from translate_core.errors import UserError, no_file
+from translate_core.runtime.files import atomic_write
 
 _PREFIXES = ("module.", "_orig_mod.")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def load_into(network: nn.Module, path: str, name: str) -> None:
-    """Loads a file of weights into a network, all of them or none.
+    """Loads a file of weights into a network, completely or not at all.
 
-    Takes bare state_dicts as `torch.save` writes them (`.pth`, `.pt`) and `.safetensors`. What wrappers leave behind is
-    taken off: the prefixes of DataParallel and torch.compile, and running statistics that the network's normalisation
-    does not keep.
+    Takes bare state_dicts as `torch.save` writes them (`.pth`, `.pt`) and `.safetensors`. Prefixes of DataParallel and
+    torch.compile are removed, and so are running statistics that the network's normalisation does not have.
 
     path: relative to the current folder. name: the network's role, for messages.
     Raises UserError when the file cannot be read, holds more than tensors, or does not fit the network.
@@ -63,23 +63,23 @@ def read_weights(file: Path) -> dict[str, Any]:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch has to say about pickles helps nobody here
+            warnings.simplefilter("ignore")  # torch's warnings about pickles do not concern users
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "weights only" in str(error).lower() or "weights_only" in str(error):
             raise UserError(
-                f"{file} holds Python objects beside tensors; it is refused, for loading it could run code"
+                f"{file} holds Python objects beside tensors; it is refused because loading it could execute code"
             ) from None
-        raise UserError(f"{file} is no file of weights, or it is damaged") from None
-    except Exception:  # bytes that are no weights make torch raise almost anything
-        raise UserError(f"{file} is no file of weights, or it is damaged") from None
+        raise UserError(f"{file} is not a file of weights, or it is damaged") from None
+    except Exception:  # torch raises many kinds of exceptions for other bytes
+        raise UserError(f"{file} is not a file of weights, or it is damaged") from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{file} is no state_dict: it must map names to tensors, and nothing else")
+        raise UserError(f"{file} is not a state_dict: it must map names to tensors, and nothing else")
     return dict(state)
 
 
 def clean(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """A state_dict without wrappers' prefixes, and without running statistics that the network does not have."""
+    """A state_dict without the prefixes of wrappers, and without running statistics that the network does not have."""
     cleaned = {}
     own = network.state_dict().keys()
     for key, value in state.items():
@@ -94,9 +94,9 @@ def clean(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
 def save(network: nn.Module, path: Path) -> None:
     """Writes a network's weights as safetensors."""
     state = {key: value.detach().contiguous().cpu().clone() for key, value in network.state_dict().items()}
-    temporary = path.with_name(path.name + ".part")
-    safetensors.torch.save_file(state, temporary)
-    temporary.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as part:
+        safetensors.torch.save_file(state, part)
 
 
 def _shape(value: Tensor) -> str:

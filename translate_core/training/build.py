@@ -1,8 +1,8 @@
-"""Recipe and registry -> a run, ready. The only assembler."""
+"""From a resolved recipe to everything that a run computes with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from torch.amp.grad_scaler import GradScaler
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision
-from translate_core.contracts.role import GENERATORS, Role
+from translate_core.contracts.role import GENERATORS
 from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import seeded
@@ -24,15 +24,15 @@ from translate_core.training.channels_last import to_channels_last
 from translate_core.training.ema import EMA
 from translate_core.training.loader import Sampling
 from translate_core.training.phase import Phase, WatchedSchedule, WeightedLoss
-from translate_core.training.shape_check import ShapeCheck, rehearse
+from translate_core.training.shape_check import ShapeCheck, check_shapes
 
 
 @dataclass
-class Run:
+class Assembly:
     """Everything that a trainer works with.
 
-    evaluation_networks: the networks that samples, metrics and translations use: the averaged ones where there are any.
-    epoch, length: in steps.
+    shapes: the result of the shape check. evaluation_networks: the networks that samples, metrics and translations use:
+    the EMA where there is one. ema: by network. epoch, length: in steps.
     """
 
     recipe: ResolvedRecipe
@@ -42,32 +42,39 @@ class Run:
     precision: Precision
     ranks: Ranks
     sampling: Sampling
-    method: Method
     calls: Calls
     networks: Mapping[str, Network]
     evaluation_networks: Mapping[str, Network]
     ema: Mapping[str, EMA]
-    phases: tuple[Phase, ...]
-    terms: tuple[WeightedLoss, ...]
+    losses: Sequence[WeightedLoss]
+    phases: Sequence[Phase]
     epoch: int
     length: int
 
+    @property
+    def method(self) -> Method:
+        """The method of the recipe."""
+        return self.recipe.method
+
     def parts(self) -> dict[str, Stateful]:
-        """What a checkpoint holds, by name."""
+        """The parts of a checkpoint that are equal on all ranks, by name."""
         parts: dict[str, Stateful] = {f"networks/{name}": network.module for name, network in self.networks.items()}
-        parts.update({f"ema/{name}": average for name, average in self.ema.items()})
+        parts.update({f"ema/{name}": ema for name, ema in self.ema.items()})
         for phase in self.phases:
             parts[f"optimizers/{phase.side}"] = phase.optimizer
-            if phase.schedule.asks:
+            if phase.schedule.uses_losses:
                 parts[f"schedules/{phase.side}"] = phase.schedule
             if phase.scaler is not None:
                 parts[f"scalers/{phase.side}"] = phase.scaler
-        parts.update({f"losses/{term.name}": term.loss for term in self.terms})
         return parts
+
+    def rank_parts(self) -> dict[str, Stateful]:
+        """The parts of a checkpoint that each rank has for itself, such as the pools of losses, by name."""
+        return {f"losses/{item.name}": item.loss for item in self.losses}
 
     @contextmanager
     def evaluation_mode(self) -> Iterator[Mapping[str, Network]]:
-        """The networks in evaluation mode, as people see them; training mode again afterwards."""
+        """Yields the evaluation networks, in evaluation mode; restores training mode at the end."""
         modules = [network.module for network in self.networks.values()]
         for module in modules:
             module.eval()
@@ -78,94 +85,89 @@ class Run:
                 module.train()
 
 
-def open_data(resolved: ResolvedRecipe) -> Dataset:
-    """The data set of a resolved, opened. Raises RecipeError or DataError."""
+def open_data(recipe: ResolvedRecipe) -> Dataset:
+    """Opens the dataset of a recipe. Raises RecipeError or DataError."""
     try:
-        dataset: Dataset = resolved.data()
+        dataset: Dataset = recipe.data()
     except DataError:
         raise
     except ValueError as error:
-        raise RecipeError(resolved.subject, [Fault("data", str(error))]) from None
+        raise RecipeError(recipe.subject, [Fault("data", str(error))]) from None
     dataset.open()
     return dataset
 
 
-def check_shapes(resolved: ResolvedRecipe, dataset: Dataset, sampling: Sampling) -> ShapeCheck:
-    """Rehearses a resolved on its data. Raises RecipeError with every fault."""
-    shapes, faults = rehearse(resolved, dataset)
+def sampling_of(recipe: ResolvedRecipe, ranks: Ranks) -> Sampling:
+    """Which draws make up which step."""
+    training = recipe.training
+    return Sampling(training.seed, training.batch_size, training.accumulate, ranks)
+
+
+def check(recipe: ResolvedRecipe, dataset: Dataset, ranks: Ranks) -> ShapeCheck:
+    """Checks a recipe against its data on meta tensors. Raises RecipeError with all faults."""
+    shapes, faults = check_shapes(recipe, dataset)
+    sampling = sampling_of(recipe, ranks)
     if sampling.epoch(len(dataset.train)) == 0:
-        faults = [
-            *faults,
-            Fault(
-                "training.batch_size",
-                f"a step takes {sampling.draws_per_step} images (batch_size × accumulate × processes), "
-                f"an epoch of this data set has {len(dataset.train)}",
-            ),
-        ]
+        message = (
+            f"a step takes {sampling.draws_per_step} images (batch_size × accumulate × processes), "
+            f"an epoch of this dataset has {len(dataset.train)}"
+        )
+        faults = [*faults, Fault("training.batch_size", message)]
     if faults or shapes is None:
-        raise RecipeError(resolved.subject, in_order(faults, resolved.record))
+        raise RecipeError(recipe.subject, in_order(faults, recipe.record))
     return shapes
 
 
 def build(
-    resolved: ResolvedRecipe,
+    recipe: ResolvedRecipe,
     dataset: Dataset,
     shapes: ShapeCheck,
     device: torch.device,
     ranks: Ranks,
     *,
     load: bool = True,
-) -> Run:
-    """Allocates a run. load: whether to read the files of `init_from`, which a checkpoint makes needless.
+) -> Assembly:
+    """Allocates networks, losses and optimizers.
 
-    Raises RecipeError for files of weights that do not fit, and for options that the optimizers refuse.
+    load: whether to read the files of `init_from`; a checkpoint makes that unnecessary.
+    Raises RecipeError for files of weights that do not fit, and for options that optimizers or schedules refuse.
     """
-    training = resolved.training
+    training = recipe.training
     precision = PRECISIONS[training.precision]
-    sampling = Sampling(training.seed, training.batch_size, training.accumulate, ranks)
+    sampling = sampling_of(recipe, ranks)
     epoch = sampling.epoch(len(dataset.train))
     length = training.length.steps(epoch)
     calls = Calls()
-    modules = build_networks(resolved, shapes.networks, dataset.channels, device, load=load)
-    ema = {}
-    if training.ema is not None:
-        averaged = [name for name, item in shapes.networks.items() if item.role.side == GENERATORS]
-        ema = {name: EMA(modules[name], training.ema) for name in averaged}
-    roles = {name: item.role for name, item in shapes.networks.items()}
-    networks = {name: Network(roles[name], module, calls, precision) for name, module in modules.items()}
+    modules = build_networks(recipe, shapes.networks, dataset.channels, device, load=load)
+    networks = {name: Network(shapes.networks[name].role, module, calls, precision) for name, module in modules.items()}
+    ema = _ema(modules, shapes, training.ema)
     if training.compile:
         for network in networks.values():
             network.compile()
-    evaluation_networks = {
-        **networks,
-        **{name: Network(roles[name], item.module, calls, precision) for name, item in ema.items()},
-    }
-    terms = _terms(resolved, device, precision)
-    method = resolved.method
-    method.needed = shapes.needed
-    phases = tuple(_phase(resolved, side, modules, roles, terms, length, epoch, device, ranks) for side in shapes.sides)
-    return Run(
-        resolved,
-        dataset,
-        shapes,
-        device,
-        precision,
-        ranks,
-        sampling,
-        method,
-        calls,
-        networks,
-        evaluation_networks,
-        ema,
-        phases,
-        terms,
-        epoch,
-        length,
+    averaged = {name: Network(networks[name].role, item.module, calls, precision) for name, item in ema.items()}
+    losses = _losses(recipe, device, precision)
+    phases = [_phase(recipe, side, networks, losses, length, epoch, device, ranks) for side in shapes.sides]
+    return Assembly(
+        recipe=recipe,
+        dataset=dataset,
+        shapes=shapes,
+        device=device,
+        precision=precision,
+        ranks=ranks,
+        sampling=sampling,
+        calls=calls,
+        networks=networks,
+        evaluation_networks={**networks, **averaged},
+        ema=ema,
+        losses=losses,
+        phases=phases,
+        epoch=epoch,
+        length=length,
     )
 
 
 def build_networks(
-    resolved: ResolvedRecipe,
+    recipe: ResolvedRecipe,
     networks: Mapping[str, ResolvedNetwork],
     channels: Mapping[str, int],
     device: torch.device,
@@ -173,61 +175,66 @@ def build_networks(
     load: bool,
 ) -> dict[str, nn.Module]:
     """The networks, initialised by the recipe's seed and in training mode. Raises RecipeError."""
-    training = resolved.training
+    training = recipe.training
     faults = []
     modules: dict[str, nn.Module] = {}
-    for name, item in networks.items():
+    for name, network in networks.items():
         with seeded(training.seed, "init", name):
-            module: nn.Module = item.block(**item.role.given(channels, modules))
-            if item.init is not None:
+            module: nn.Module = network.block(**network.role.given(channels, modules))
+            if network.init is not None:
                 with torch.no_grad():
-                    item.init(network=module)
-        if load and item.init_from is not None:
+                    network.init(network=module)
+        if load and network.init_from is not None:
             try:
-                weights.load_into(module, item.init_from, name)
+                weights.load_into(module, network.init_from, name)
             except UserError as error:
-                faults.append(Fault(f"{item.path}.init_from", str(error)))
+                faults.append(Fault(f"{network.path}.init_from", str(error)))
         module.to(device, PRECISIONS[training.precision].dtype)
         if training.channels_last:
             to_channels_last(module)
         modules[name] = module
     if faults:
-        raise RecipeError(resolved.subject, faults)
+        raise RecipeError(recipe.subject, faults)
     return modules
 
 
-def _terms(resolved: ResolvedRecipe, device: torch.device, precision: Precision) -> tuple[WeightedLoss, ...]:
-    terms = []
-    for name, item in resolved.losses.items():
-        with seeded(resolved.training.seed, "loss", name):
+def _ema(modules: Mapping[str, nn.Module], shapes: ShapeCheck, decay: float | None) -> dict[str, EMA]:
+    if decay is None:
+        return {}
+    return {name: EMA(modules[name], decay) for name, item in shapes.networks.items() if item.role.side == GENERATORS}
+
+
+def _losses(recipe: ResolvedRecipe, device: torch.device, precision: Precision) -> list[WeightedLoss]:
+    losses = []
+    for name, item in recipe.losses.items():
+        with seeded(recipe.training.seed, "loss", name):
             loss = item.block()
-            loss.prepare(resolved.method)
-        terms.append(WeightedLoss(name, loss.to(device, precision.dtype), item.weight))
-    return tuple(terms)
+            loss.prepare(recipe.method)
+        losses.append(WeightedLoss(name, loss.to(device, precision.dtype), item.weight))
+    return losses
 
 
 def _phase(
-    resolved: ResolvedRecipe,
+    recipe: ResolvedRecipe,
     side: str,
-    modules: Mapping[str, nn.Module],
-    roles: Mapping[str, Role],
-    terms: tuple[WeightedLoss, ...],
+    networks: Mapping[str, Network],
+    losses: Sequence[WeightedLoss],
     length: int,
     epoch: int,
     device: torch.device,
     ranks: Ranks,
 ) -> Phase:
-    owners = [module for name, module in modules.items() if roles[name].side == side]
+    owners = [network.module for network in networks.values() if network.role.side == side]
     if side == GENERATORS:
-        owners += [term.loss for term in terms]
+        owners += [item.loss for item in losses]
     parameters = [p for owner in owners for p in owner.parameters() if p.requires_grad]
     try:
-        optimizer = resolved.optimizers[side](params=parameters)
+        optimizer = recipe.optimizers[side](params=parameters)
     except ValueError as error:
-        raise RecipeError(resolved.subject, [Fault("optimizer", str(error))]) from None
-    scaler = GradScaler(device.type) if PRECISIONS[resolved.training.precision].scaled else None
+        raise RecipeError(recipe.subject, [Fault("optimizer", str(error))]) from None
+    scaler = GradScaler(device.type) if PRECISIONS[recipe.training.precision].scaled else None
     try:
-        schedule = resolved.schedules[side](length=length, epoch=epoch)
+        schedule = recipe.schedules[side](length=length, epoch=epoch)
     except ValueError as error:
-        raise RecipeError(resolved.subject, [Fault("schedule", str(error))]) from None
-    return Phase(side, terms, parameters, optimizer, WatchedSchedule(schedule, epoch, ranks), scaler)
+        raise RecipeError(recipe.subject, [Fault("schedule", str(error))]) from None
+    return Phase(side, losses, parameters, optimizer, WatchedSchedule(schedule, epoch, ranks), scaler)

@@ -1,4 +1,4 @@
-"""NHWC order of images and weights."""
+"""NHWC memory order of images and weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 def to_channels_last(network: nn.Module) -> None:
-    """Keeps a network's weights in NHWC order, which convolutions prefer; images must come in that order too.
+    """Puts a network's weights in NHWC order, in which convolutions are faster; images must be in that order too.
 
-    On a CPU torch's instance norm computes a wrong gradient for a batch of one image when the gradient that it is given
-    is in NHWC order (seen in torch 2.6, 2.11 and 2.15; tests/core/test_layout.py fails without this). So the
+    On a CPU torch's instance norm computes a wrong gradient for a batch of one image when the incoming gradient is in
+    NHWC order (seen in torch 2.6, 2.11 and 2.15; tests/core/test_layout.py fails without this). So the
     gradient is put in plain order before it gets there.
     """
     network.to(memory_format=torch.channels_last)

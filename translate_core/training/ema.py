@@ -1,4 +1,4 @@
-"""Exponential moving ema of weights."""
+"""Exponential moving averages of weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """A copy of a network whose weights trail behind it. Karras et al., CVPR 2018 (PGGAN), section 2."""
+    """A copy of a network whose weights are an exponential moving average of the network's.
+
+    Karras et al., CVPR 2018 (PGGAN), section 2.
+    """
 
     def __init__(self, source: nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(source).eval().requires_grad_(False)
@@ -19,9 +22,9 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After optimizer step `step`, counted from 0.
+        """Called after optimizer step `step`, counted from 0.
 
-        The first weights are forgotten sooner than the decay alone would have it: min(decay, (1 + step) / (10 + step)).
+        The decay is min(decay, (1 + step) / (10 + step)), so that the initial weights are forgotten early.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
         averaged: list[Tensor] = list(self.module.parameters())
@@ -35,5 +38,5 @@ class EMA:
         return self.module.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back."""
+        """Restores the averaged weights."""
         self.module.load_state_dict(state_dict)

@@ -20,9 +20,9 @@ from translate_core.runtime.ranks import Ranks
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which draws make up which step.
+    """Which draws belong to which step.
 
-    A step takes `batch_size` × `accumulate` × ranks of them; there is no partial one.
+    A step takes `batch_size` × `accumulate` × ranks draws; there are no partial steps.
     """
 
     seed: int
@@ -40,7 +40,7 @@ class Sampling:
         return length // self.draws_per_step
 
     def places(self, step: int, steps_in_epoch: int) -> tuple[int, list[list[int]]]:
-        """The epoch of a step, and the places in it that this rank draws, by micro-batch."""
+        """The epoch of a step, and the positions in it that this rank draws, by micro-batch."""
         epoch, within = divmod(step, steps_in_epoch)
         first = within * self.draws_per_step
         stride = self.batch_size * self.ranks.count
@@ -127,6 +127,6 @@ def load_steps(
 
 
 def _quiet(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the training process alone decides what it means."""
+    """Ignores Ctrl-C, which reaches every process of the terminal: the training process alone handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -1,15 +1,14 @@
-"""A rehearsal of a run on meta-device copies: every term once, before anything is allocated.
+"""The shape check: everything that a run computes, once, on meta-device copies of its networks.
 
 It finds tensors that the method lacks, channels and sizes that do not fit, values read while training, and networks
-that nothing trains; and it learns which tensors and networks this run needs.
+that no loss trains, before anything is allocated. It also records which tensors and networks this run needs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,47 +22,60 @@ from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls, Network, Precision
 from translate_core.contracts.role import Role
 from translate_core.contracts.tensor import MissingTensorError
-from translate_core.errors import Fault, UserError, explain, raised_at
+from translate_core.errors import Fault, UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
+from translate_core.training.failure import why_it_failed
 from translate_core.training.phase import WeightedLoss
 
 _ANY_SIZE = 256
+"""Height and width that are tried where the images of a dataset differ in size."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two tensors of test images that a metric compares. metric: its name in the recipe."""
+
+    metric: str
+    output: str
+    reference: str
 
 
 @dataclass(frozen=True)
 class ShapeCheck:
-    """What a rehearsal learnt.
+    """The result of the shape check.
 
-    needed: the tensors that the losses ask for. networks: the roles that are trained, by name.
-    parameters: parameter counts of them.
-    show: by direction, the tensors to draw. compared: by direction, (metric, tensor, reference).
-    sides: the sides that have something to minimise, in the method's order.
+    needed: the tensors that the losses use. networks: those that are trained, by role. parameters: their numbers.
+    sides: the sides that have a loss, in the order of their updates. show: by direction, the tensors of sample grids.
+    comparisons: by direction, what the metrics compare.
     """
 
     needed: frozenset[str]
     networks: Mapping[str, ResolvedNetwork]
     parameters: Mapping[str, int]
-    show: Mapping[str, tuple[str, ...]]
-    compared: Mapping[str, tuple[tuple[str, str, str], ...]]
-    sides: tuple[str, ...]
+    sides: Sequence[str]
+    show: Mapping[str, Sequence[str]]
+    comparisons: Mapping[str, Sequence[Comparison]]
 
 
-def rehearse(resolved: ResolvedRecipe, dataset: Dataset) -> tuple[ShapeCheck | None, list[Fault]]:
-    """The shapes of a run, and every fault found on the way; None where there are faults."""
-    rehearsal = _Rehearsal(resolved, dataset)
-    shapes = rehearsal.run()
-    return (None if rehearsal.faults else shapes), rehearsal.faults
+def check_shapes(recipe: ResolvedRecipe, dataset: Dataset) -> tuple[ShapeCheck | None, list[Fault]]:
+    """The result for a recipe on its opened data, None if there are faults; and all faults."""
+    checker = _Checker(recipe, dataset)
+    result = checker.run()
+    return (None if checker.faults else result), checker.faults
 
 
-class _Rehearsal:
-    def __init__(self, resolved: ResolvedRecipe, dataset: Dataset) -> None:
-        self.recipe = resolved
+class _Checker:
+    def __init__(self, recipe: ResolvedRecipe, dataset: Dataset) -> None:
+        self.recipe = recipe
         self.dataset = dataset
         self.faults: list[Fault] = []
         self.calls = Calls()
+        self.handles: dict[str, Network] = {}
+        self.needed: frozenset[str] = frozenset()
         self.mismatch = ""
+        """The last call of a network with other channels than it was built for."""
 
     def fault(self, path: str, message: str) -> None:
         fault = Fault(path, message)
@@ -71,92 +83,123 @@ class _Rehearsal:
             self.faults.append(fault)
 
     def run(self) -> ShapeCheck | None:
-        if not self._domains_exist():
+        if not self._data_suffice():
             return None
-        modules = self._networks()
-        self._buildable()
+        modules = self._build_networks()
+        self._build_metrics_and_observers()
         if self.faults:
             return None
         self.handles = {
             name: Network(self.recipe.networks[name].role, module, self.calls, Precision())
             for name, module in modules.items()
         }
-        terms = self._terms()
-        needed: set[str] = set()
-        trained: set[str] = set()
-        sides = []
-        for side in self.recipe.method.order:
-            played = self._play(side, terms, needed)
-            if played is None:
-                continue
-            sides.append(side)
-            trained |= self._trained(side, modules, played)
+        losses = self._prepare_losses()
+        # A method may compute a tensor in another way once it is known what the losses use (fused passes): the second
+        # evaluation computes what the run will compute.
+        self.needed = self._tensors_used(losses)
+        totals = self._totals(losses)
+        trained = {name for side, total in totals.items() for name in self._trained(side, modules, total)}
         if self.faults:
             return None
-        by_losses = frozenset(self.calls.reached)
+        reached = set(self.calls.reached)
         self.calls.reached.clear()
-        show, compared = self._directions(needed)
-        networks = self._used(modules, trained, by_losses | self.calls.reached)
-        counts = {name: sum(p.numel() for p in modules[name].parameters()) for name in networks}
-        return ShapeCheck(frozenset(needed), networks, counts, show, compared, tuple(sides))
+        directions = self.recipe.method.directions
+        show = {name: self._show(direction) for name, direction in directions.items()}
+        comparisons = {name: self._comparisons(direction) for name, direction in directions.items()}
+        self._unused_metrics(comparisons)
+        networks = self._trained_networks(modules, trained, reached | self.calls.reached)
+        return ShapeCheck(
+            needed=self.needed,
+            networks=networks,
+            parameters={name: sum(p.numel() for p in modules[name].parameters()) for name in networks},
+            sides=tuple(totals),
+            show=show,
+            comparisons=comparisons,
+        )
 
-    def _domains_exist(self) -> bool:
-        domains = {
-            domain
-            for resolved in self.recipe.networks.values()
-            for domain in (*resolved.role.inputs, *resolved.role.outputs)
-        }
+    # Data and networks
+
+    def _data_suffice(self) -> bool:
+        roles = [network.role for network in self.recipe.networks.values()]
+        domains = {domain for role in roles for domain in (*role.inputs, *role.outputs)}
         for domain in sorted(domains - self.dataset.channels.keys()):
             self.fault(
                 "data",
-                f"the method needs images of domain {domain}; the data set has: {', '.join(self.dataset.channels)}",
+                f"the method needs images of domain {domain}; the dataset has: {', '.join(self.dataset.channels)}",
             )
-        supplied = self.dataset.train.draw(0, _zero_rng())
+        supplied = self._draw()
         for name in self.recipe.method.given:
             if name not in supplied:
-                self.fault("data", f"the method needs '{name}'; the data set supplies: {', '.join(supplied)}")
+                self.fault("data", f"the method needs '{name}'; the dataset supplies: {', '.join(supplied)}")
         return not self.faults
 
-    def _networks(self) -> dict[str, nn.Module]:
+    def _build_networks(self) -> dict[str, nn.Module]:
         modules: dict[str, nn.Module] = {}
-        for name, resolved in self.recipe.networks.items():
-            if resolved.role.tapped and resolved.role.tapped not in modules:
-                continue  # told already
-            try:
-                given = resolved.role.given(self.dataset.channels, modules)
-            except UserError as error:
-                self.fault(self._place_of_taps(resolved.role), str(error))
+        for name, network in self.recipe.networks.items():
+            role = network.role
+            if role.tapped and role.tapped not in modules:
+                continue  # its fault is in the list already
+            module = self._build_network(name, network, modules)
+            if module is None:
                 continue
-            try:
-                with torch.device("meta"):
-                    module = resolved.block(**given)
-            except Exception as error:  # whatever a component's constructor raises
-                self.fault(
-                    resolved.path, f"{resolved.block.registration.name} cannot be built as {name}: {explain(error)}"
-                )
-                continue
-            for method in resolved.role.methods:
-                if not callable(getattr(module, method, None)):
-                    self.fault(
-                        resolved.path, f"{name} needs a {resolved.role.kind} with a method '{method}', "
-                        f"which {resolved.block.registration.name} does not have",
-                    )  # fmt: skip
-            self._size_fits(resolved, module)
-            if resolved.role.inputs:
-                self._watch(resolved, module, given["in_channels"])
+            self._has_methods(name, network, module)
+            self._size_fits(network, module)
             modules[name] = module
         return modules
 
-    def _place_of_taps(self, role: Role) -> str:
-        """The option of the method that names the taps of a head, if it is one."""
+    def _build_network(self, name: str, network: ResolvedNetwork, modules: Mapping[str, nn.Module]) -> nn.Module | None:
+        try:
+            given = network.role.given(self.dataset.channels, modules)
+        except UserError as error:
+            self.fault(self._option_with_taps(network.role), str(error))
+            return None
+        try:
+            with torch.device("meta"):
+                module: nn.Module = network.block(**given)
+        except Exception as error:  # a component's constructor may raise anything
+            component = network.block.registration.name
+            self.fault(network.path, f"{component} cannot be built as {name}: {explain(error)}")
+            return None
+        if network.role.inputs:
+            self._record_mismatches(network.role, module, given["in_channels"])
+        return module
+
+    def _option_with_taps(self, role: Role) -> str:
+        """The path of the method's option that names the taps of a head, if there is one."""
         options = flatten({"method": self.recipe.record["method"]})
         return next((key for key, value in options.items() if value == list(role.taps)), "method")
 
-    def _watch(self, resolved: ResolvedNetwork, module: nn.Module, expected: int) -> None:
-        """Remembers a call with other channels than the network was built for: should it fail, this is why."""
-        role = resolved.role
+    def _has_methods(self, name: str, network: ResolvedNetwork, module: nn.Module) -> None:
+        for method in network.role.methods:
+            if not callable(getattr(module, method, None)):
+                self.fault(
+                    network.path,
+                    f"{name} needs a {network.role.kind} with a method '{method}', "
+                    f"which {network.block.registration.name} does not have",
+                )
 
-        def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def _size_fits(self, network: ResolvedNetwork, module: nn.Module) -> None:
+        if self.dataset.size is None:
+            return
+        height, width = self.dataset.size
+        multiple, smallest = int(getattr(module, "multiple", 1)), int(getattr(module, "smallest", 1))
+        if height % multiple or width % multiple:
+            needs = f"sides that are multiples of {multiple}"
+        elif min(height, width) < smallest:
+            needs = f"sides of at least {smallest}"
+        else:
+            return
+        component = network.block.registration.name
+        self.fault(
+            network.path,
+            f"{component} needs images with {needs}, and they are {height}×{width}: "
+            f"change their size under `data`, or the options of {component}",
+        )
+
+    def _record_mismatches(self, role: Role, module: nn.Module, expected: int) -> None:
+        """Records calls with a wrong number of channels: if such a call fails, this is the reason."""
+
+        def record(_: nn.Module, arguments: tuple[Any, ...]) -> None:
             image = arguments[0] if arguments else None
             if isinstance(image, Tensor) and image.dim() == 4 and image.shape[1] != expected:
                 self.mismatch = (
@@ -164,108 +207,82 @@ class _Rehearsal:
                     f"channel{'s' if expected > 1 else ''}, and was given {image.shape[1]}"
                 )
 
-        module.register_forward_pre_hook(look)
+        module.register_forward_pre_hook(record)
 
-    def _buildable(self) -> None:
-        """What would only be built when training is under way is built once before."""
+    def _build_metrics_and_observers(self) -> None:
+        """Builds once what would otherwise first be built during training."""
         kinds: tuple[tuple[str, Mapping[str, Block]], ...] = (
-            ("metrics", {name: resolved.block for name, resolved in self.recipe.metrics.items()}),
+            ("metrics", {name: metric.block for name, metric in self.recipe.metrics.items()}),
             ("observers", self.recipe.observers),
         )
         for key, blocks in kinds:
             for name, block in blocks.items():
                 try:
                     block()
-                except Exception as error:  # whatever a component's constructor raises
+                except Exception as error:  # a component's constructor may raise anything
                     self.fault(f"{key}.{name}", explain(error))
 
-    def _size_fits(self, resolved: ResolvedNetwork, module: nn.Module) -> None:
-        multiple, smallest = int(getattr(module, "multiple", 1)), int(getattr(module, "smallest", 1))
-        size = self.dataset.size
-        if size is None:
-            return
-        height, width = size
-        name = resolved.block.registration.name
-        if height % multiple or width % multiple:
-            needs = f"sides that are multiples of {multiple}"
-        elif min(size) < smallest:
-            needs = f"sides of at least {smallest}"
-        else:
-            return
-        self.fault(
-            resolved.path,
-            f"{name} needs images with {needs}, and they are {height}×{width}: "
-            f"change their size under `data`, or the options of {name}",
-        )
+    # Losses
 
-    def _terms(self) -> list[WeightedLoss]:
-        terms = []
-        for name, loss in self.recipe.losses.items():
+    def _prepare_losses(self) -> list[WeightedLoss]:
+        losses = []
+        for name, item in self.recipe.losses.items():
             try:
                 with torch.device("meta"):
-                    module = loss.block()
-                    module.prepare(self.recipe.method)
-            except Exception as error:  # whatever a component's constructor raises
+                    loss = item.block()
+                    loss.prepare(self.recipe.method)
+            except Exception as error:  # a component's constructor may raise anything
                 self.fault(f"losses.{name}", explain(error))
                 continue
-            terms.append(WeightedLoss(name, module.to("meta"), loss.weight))
-        return terms
+            losses.append(WeightedLoss(name, loss.to("meta"), item.weight))
+        return losses
 
-    def _batch(self, given: Mapping[str, Tensor], *, grad: bool) -> Method:
-        return self.recipe.method.tensors(given, self.handles, self.calls, Draws(0, 0, 0, 0), grad=grad)
+    def _tensors_used(self, losses: Sequence[WeightedLoss]) -> frozenset[str]:
+        used: set[str] = set()
+        for side in self.recipe.method.order:
+            for loss in losses:
+                used |= self._evaluate(loss, side)[1]
+        return frozenset(used)
 
-    def _images(self, domain: str, count: int) -> Tensor:
-        height, width = self.dataset.size or (_ANY_SIZE, _ANY_SIZE)
-        return torch.empty(count, self.dataset.channels[domain], height, width, device="meta")
+    def _totals(self, losses: Sequence[WeightedLoss]) -> dict[str, Tensor]:
+        """The sum of the losses of each side that has any, in the order of updates."""
+        totals = {}
+        for side in self.recipe.method.order:
+            parts = [part for loss in losses for part in self._evaluate(loss, side)[0]]
+            if parts:
+                totals[side] = torch.stack(parts).sum()
+        return totals
 
-    def _given(self) -> dict[str, Tensor]:
-        """What the data supplies, by the shape of a draw."""
-        drawn = self.dataset.train.draw(0, _zero_rng())
-        count = self.recipe.training.batch_size
-        fallback = (_ANY_SIZE, _ANY_SIZE)
-        return {
-            name: torch.empty(count, drawn[name].shape[0], *(self.dataset.size or fallback), device="meta")
-            for name in self.recipe.method.given
-        }
+    def _evaluate(self, loss: WeightedLoss, side: str) -> tuple[list[Tensor], frozenset[str]]:
+        """The parts of a loss for a side, and the tensors that it used. A loss that fails has no parts."""
+        batch = self._batch(self._training_batch(), grad=True)
+        self.mismatch = ""
+        try:
+            with torch.device("meta"), warnings.catch_warnings():
+                # torch's losses only warn when shapes differ, and broadcast.
+                warnings.filterwarnings("error", message="Using a target size", category=UserWarning)
+                return list(loss.compute(side, batch, self.calls).values()), batch.used()
+        except UserError as error:
+            self.fault(self._path_of_unknown_tensor(f"losses.{loss.name}", batch), str(error))
+        except Exception as error:  # a component's arithmetic may raise anything
+            self.fault(f"losses.{loss.name}", self._why(error))
+        return [], frozenset()
 
-    def _play(self, side: str, terms: list[WeightedLoss], needed: set[str]) -> Tensor | None:
-        """The sum of a side's losses, None where nothing plays for it."""
-        total = None
-        for term in terms:
-            batch = self._batch(self._given(), grad=True)
-            self.mismatch = ""
-            try:
-                with torch.device("meta"), warnings.catch_warnings():
-                    # torch's losses warn and broadcast, which trains on nonsense.
-                    warnings.filterwarnings("error", message="Using a target size", category=UserWarning)
-                    parts = term.compute(side, batch, self.calls)
-            except UserError as error:
-                self.fault(self._place_of(f"losses.{term.name}", batch), str(error))
+    def _trained(self, side: str, modules: Mapping[str, nn.Module], total: Tensor) -> Iterator[str]:
+        """The networks of a side that get a gradient from its total loss."""
+        for name, module in modules.items():
+            if self.recipe.networks[name].role.side != side:
                 continue
-            except Exception as error:  # whatever a component's arithmetic raises
-                self.fault(f"losses.{term.name}", self._arithmetic(error))
-                continue
-            needed |= batch.asked()
-            for value in parts.values():
-                total = value if total is None else total + value
-        return total
-
-    def _trained(self, side: str, modules: Mapping[str, nn.Module], total: Tensor) -> set[str]:
-        """Networks of that side that the sum of its losses sends a gradient to."""
-        names = [name for name in modules if self.recipe.networks[name].role.side == side]
-        trained = set()
-        with contextlib.suppress(RuntimeError):  # the total depends on nothing that is trained
-            for name in names:
-                parameters = [p for p in modules[name].parameters() if p.requires_grad]
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            with contextlib.suppress(RuntimeError):  # the total depends on nothing that is trained
                 gradients = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=True)
                 if any(gradient is not None for gradient in gradients):
-                    trained.add(name)
-        return trained
+                    yield name
 
-    def _used(
-        self, modules: Mapping[str, nn.Module], trained: set[str], reached: frozenset[str]
+    def _trained_networks(
+        self, modules: Mapping[str, nn.Module], trained: set[str], reached: set[str]
     ) -> dict[str, ResolvedNetwork]:
-        """The networks that are trained. reached: by a loss, a metric or a translation; those must be among them."""
+        """The networks that are trained. reached: those that a loss, a metric or a direction calls."""
         untrained = [name for name in modules if name not in trained and name in reached]
         if untrained:
             self.fault(
@@ -274,54 +291,42 @@ class _Rehearsal:
             )
         return {name: self.recipe.networks[name] for name in modules if name in trained}
 
-    def _directions(
-        self, needed: set[str]
-    ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[tuple[str, str, str], ...]]]:
-        show = {}
-        compared: dict[str, tuple[tuple[str, str, str], ...]] = {}
-        computable: set[str] = set()
-        for name, direction in self.recipe.method.directions.items():
-            given = {direction.given: self._images(direction.source, 1)}
-            for key in self._test_keys(direction):
-                given.setdefault(key, self._images(key.rpartition("_")[2], 1))
-            shown = [item for item in direction.show if item in needed]
-            wanted = dict.fromkeys((direction.given, direction.output, *direction.always, *shown))
-            show[name] = tuple(item for item in wanted if self._computable(given, item))
-            compared[name], asked = self._compared(direction, given)
-            computable |= asked
-        for name, resolved in self.recipe.metrics.items():
-            told = any(f"{fault.path}.".startswith(f"metrics.{name}.") for fault in self.faults)
-            if name not in computable and not resolved.default and not told:
-                pairs = resolved.pairs or {
-                    direction.output: direction.target_tensor for direction in self.recipe.method.directions.values()
-                }
-                wants = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
-                self.fault(
-                    f"metrics.{name}",
-                    f"compares {wants}, and no test images give both: "
-                    f"set its `pairs` to tensors that they do give, or leave the metric out",
-                )
-        return show, compared
+    # Directions: what sample grids show and what metrics compare
 
-    def _compared(
-        self, direction: Direction, given: Mapping[str, Tensor]
-    ) -> tuple[tuple[tuple[str, str, str], ...], set[str]]:
+    def _show(self, direction: Direction) -> tuple[str, ...]:
+        shown = [name for name in direction.show if name in self.needed]
+        candidates = dict.fromkeys((direction.given, direction.output, *direction.always, *shown))
+        return tuple(name for name in candidates if self._computable(direction, name, "method"))
+
+    def _comparisons(self, direction: Direction) -> tuple[Comparison, ...]:
         found = []
-        for name, resolved in self.recipe.metrics.items():
-            pairs = resolved.pairs if resolved.pairs is not None else {direction.output: direction.target_tensor}
+        for name, metric in self.recipe.metrics.items():
+            pairs = metric.pairs if metric.pairs is not None else {direction.output: direction.target_tensor}
             for output, reference in pairs.items():
-                if self._computable(given, output, f"metrics.{name}") and self._computable(
-                    given, reference, f"metrics.{name}"
-                ):
-                    found.append((name, output, reference))
-        return tuple(found), {name for name, _, _ in found}
+                path = f"metrics.{name}"
+                if self._computable(direction, output, path) and self._computable(direction, reference, path):
+                    found.append(Comparison(name, output, reference))
+        return tuple(found)
 
-    def _test_keys(self, direction: Direction) -> tuple[str, ...]:
-        split = self.dataset.test.get(direction.source)
-        return tuple(split[0]) if split is not None and len(split) else ()
+    def _unused_metrics(self, comparisons: Mapping[str, Sequence[Comparison]]) -> None:
+        """A fault for each metric that the recipe names and that no direction can compute."""
+        used = {comparison.metric for found in comparisons.values() for comparison in found}
+        for name, metric in self.recipe.metrics.items():
+            has_fault = any(f"{fault.path}.".startswith(f"metrics.{name}.") for fault in self.faults)
+            if name in used or metric.default or has_fault:
+                continue
+            directions = self.recipe.method.directions.values()
+            pairs = metric.pairs or {direction.output: direction.target_tensor for direction in directions}
+            wanted = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
+            self.fault(
+                f"metrics.{name}",
+                f"compares {wanted}, and no test images give both: "
+                f"set its `pairs` to tensors that they do give, or leave the metric out",
+            )
 
-    def _computable(self, given: Mapping[str, Tensor], name: str, path: str = "method") -> bool:
-        batch = self._batch(given, grad=False)
+    def _computable(self, direction: Direction, name: str, path: str) -> bool:
+        """Whether a tensor follows from the test images of a direction. path: of the recipe, for faults."""
+        batch = self._batch(self._test_images(direction), grad=False)
         self.mismatch = ""
         try:
             with torch.device("meta"), torch.no_grad():
@@ -329,65 +334,53 @@ class _Rehearsal:
         except MissingTensorError:
             return False
         except UserError as error:
-            self.fault(self._place_of(path, batch), str(error))
+            self.fault(self._path_of_unknown_tensor(path, batch), str(error))
             return False
-        except Exception as error:  # whatever a component's arithmetic raises
-            self.fault(path, f"tensor '{name}' {self._arithmetic(error)}")
+        except Exception as error:  # a component's arithmetic may raise anything
+            self.fault(path, f"tensor '{name}' {self._why(error)}")
             return False
         return True
 
-    def _place_of(self, path: str, batch: Method) -> str:
-        """The key below `path` in which the recipe names a tensor that does not exist, else `path` itself."""
-        unknown = batch.asked() - set(batch.tensor_names())
+    # Batches on the meta device
+
+    def _batch(self, given: Mapping[str, Tensor], *, grad: bool) -> Method:
+        draws = Draws(0, 0, 0, 0)
+        return self.recipe.method.tensors(given, self.handles, self.calls, draws, grad=grad, needed=self.needed)
+
+    def _draw(self) -> Mapping[str, Tensor]:
+        return self.dataset.train.draw(0, numpy_generator(0, "shape check"))
+
+    def _training_batch(self) -> dict[str, Tensor]:
+        drawn = self._draw()
+        count = self.recipe.training.batch_size
+        return {name: self._images(drawn[name].shape[0], count) for name in self.recipe.method.given}
+
+    def _test_images(self, direction: Direction) -> dict[str, Tensor]:
+        split = self.dataset.test.get(direction.source)
+        supplied = tuple(split[0]) if split is not None and len(split) else ()
+        domains = {direction.given: direction.source}
+        domains.update({name: name.rpartition("_")[2] for name in supplied if name not in domains})
+        return {name: self._images(self.dataset.channels[domain], 1) for name, domain in domains.items()}
+
+    def _images(self, channels: int, count: int) -> Tensor:
+        height, width = self.dataset.size or (_ANY_SIZE, _ANY_SIZE)
+        return torch.empty(count, channels, height, width, device="meta")
+
+    # Messages
+
+    def _path_of_unknown_tensor(self, path: str, batch: Method) -> str:
+        """The key below `path` in which the recipe names a tensor that does not exist; `path` if there is none."""
+        unknown = batch.used() - set(batch.tensor_names())
         for key, value in flatten(self.recipe.record).items():
             named = isinstance(value, str) and value in unknown
             if key.startswith(f"{path}.") and (named or key.rpartition(".")[2] in unknown):
                 return key
         return path
 
-    def _arithmetic(self, error: Exception) -> str:
-        """Why a component's equations failed in the rehearsal, in words for who wrote the recipe or the component."""
+    def _why(self, error: Exception) -> str:
         if self.mismatch:
             return (
                 f"cannot be computed: {self.mismatch}; give the domains equal numbers of channels under `data`, "
                 f"or leave this out"
             )
         return why_it_failed(error)
-
-
-def why_it_failed(error: Exception) -> str:
-    """Why a component's equations failed, in words for who wrote it; mostly on meta tensors, which have no values."""
-    text = str(error).strip().partition("\n")[0]
-    where = raised_at(error)
-    if any(part in text for part in _READS_VALUE):
-        return (
-            f"reads the value of a tensor, so every step would wait for the device: use tensor operations in place "
-            f"of .item(), float(), .cpu(), `if` and masks as indices{where}"
-        )
-    if "no fake impl or Meta kernel" in text:
-        return (
-            f"uses the operator {text.partition(': ')[0]}, which torch cannot compute without values: write it "
-            f"with others, or give it a fake implementation (torch.library.register_fake){where}"
-        )
-    if "is not on the expected device meta" in text:
-        return f"uses a tensor that stays on the CPU: register it as a buffer, or make it on images.device{where}"
-    if isinstance(error, UserWarning):
-        sizes = [size.replace(", ", "×") for size in re.findall(r"Size\(\[([\d, ]*)\]\)", text)]
-        return f"compares tensors of different shapes, {' and '.join(reversed(sizes))}{where}"
-    if isinstance(error, RuntimeError | ValueError):
-        return f"cannot be computed with these networks and images: {text}{where}"
-    return f"failed: {type(error).__name__}: {text}{where}"
-
-
-_READS_VALUE = (
-    "on meta tensors",
-    "out of meta tensor",
-    "meta device type tensor to numpy",
-    "torch.nonzero()",
-    "aten::nonzero:",  # the same in torch 2.6
-)
-"""What torch says where a value is asked of a tensor that has none."""
-
-
-def _zero_rng() -> Any:
-    return numpy_generator(0, "rehearsal")

@@ -1,4 +1,4 @@
-"""Images of any size through networks that want multiples: padded, and cropped back."""
+"""Images of any size through networks that need multiples: padded, and cropped back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class SizeConstraint:
-    """What the sides of an image must be for a set of networks.
+    """The sizes of images that a set of networks takes.
 
-    multiple: sides are multiples of it. smallest: and at least this long.
+    multiple: sides must be multiples of it. smallest: sides must be at least this long.
     """
 
     multiple: int
@@ -22,13 +22,13 @@ class SizeConstraint:
 
     @classmethod
     def of(cls, networks: Iterable[nn.Module]) -> SizeConstraint:
-        """What suits them all. Networks say so by attributes `multiple` and `smallest`; without these any size goes."""
+        """The constraint of all these networks, from their attributes `multiple` and `smallest`, which default to 1."""
         modules = list(networks)
         multiples = [int(getattr(module, "multiple", 1)) for module in modules]
         return cls(math.lcm(*multiples), max((int(getattr(module, "smallest", 1)) for module in modules), default=1))
 
     def pad(self, images: Tensor) -> Tensor:
-        """images: (N, C, H, W). Mirrored at the right and lower edges, as far as an image reaches; then repeated."""
+        """Pads images (N, C, H, W) at the right and lower edges: by reflection if possible, then by repetition."""
         height, width = images.shape[-2:]
         bottom, right = self._missing(height), self._missing(width)
         while bottom or right:
@@ -45,5 +45,5 @@ class SizeConstraint:
 
 
 def crop(images: Tensor, height: int, width: int) -> Tensor:
-    """The upper left part of that size."""
+    """Images of that size, without what padding added at the right and lower edges."""
     return images[..., :height, :width]

@@ -1,9 +1,9 @@
-"""The loop. It knows phases, not methods."""
+"""The training loop. It runs phases and knows no method."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,133 +20,178 @@ from translate_core.errors import UserError
 from translate_core.runtime.randomness import Draws
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage import weights
-from translate_core.storage.checkpoints import Checkpoint, Checkpoints
+from translate_core.storage.checkpoints import Checkpoint
 from translate_core.storage.run_folder import RunFolder
-from translate_core.training.build import Run
+from translate_core.training.build import Assembly
 from translate_core.training.evaluation import evaluate, samples
 from translate_core.training.loader import load_steps
+from translate_core.training.micro_batch import MicroBatch
 from translate_core.training.phase import Phase
 
 
 class DivergedError(UserError):
-    """A loss is no longer a finite number."""
+    """A loss or a weight is not finite."""
 
 
 @dataclass
 class Trainer:
-    """Trains a run from `step` to its length.
+    """Trains an assembly from `step` to its length.
 
-    record: what goes into every checkpoint beside the parts.
-    step: optimizer steps that are done.
+    folder: where checkpoints, weights and results are written; None writes nothing. record: what every checkpoint
+    records beside its parts. step: the number of optimizer steps done. results: of the last evaluation.
     """
 
-    run: Run
-    folder: Path
-    record: dict[str, object]
+    assembly: Assembly
+    folder: RunFolder | None = None
+    record: Mapping[str, object] = field(default_factory=dict)
     observers: Sequence[Observer] = ()
     step: int = 0
     results: list[Result] = field(default_factory=list)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes back to a checkpoint."""
-        parts = self.run.parts()
-        rank = self.run.ranks.rank
-        saved = dict(checkpoint.parts)
-        for name in parts:
-            own = saved.pop(f"{name}@{rank}", None)
-            if own is not None:
-                saved[name] = own
-        whole = {name: part for name, part in saved.items() if "@" not in name}
-        Checkpoint(checkpoint.path, checkpoint.step, checkpoint.record, whole).restore(parts)
+        """Continues from a checkpoint. Raises UserError when it belongs to another recipe."""
+        checkpoint.restore(self.assembly.parts(), self.assembly.rank_parts(), self.assembly.ranks.rank)
         self.step = checkpoint.step
 
     def train(self, stop: StopSignal) -> bool:
-        """Trains until the run is done or a stop is asked for; returns whether it is done. Saves before it returns."""
-        run = self.run
-        training = run.recipe.training
+        """Trains until the run is finished or a stop is requested; returns whether it is finished. Saves at the end."""
         finished = False
 
-        def tell_stop(observer: Observer) -> None:
+        def close(observer: Observer) -> None:
             observer.on_stop(self.step, finished)
 
         with stop.at_work(), ExitStack() as started:
             for observer in self.observers:
                 observer.on_start(self._info())
-                started.callback(tell_stop, observer)
-            batches = load_steps(
-                run.dataset.train, run.sampling, self.step, run.length, training.workers, run.device.type == "cuda"
-            )
-            stopping = False
-            while self.step < run.length and not stopping:
-                losses = self.update(next(batches))
+                started.callback(close, observer)
+            for losses in self.steps():
                 for observer in self.observers:
                     observer.on_step(self.step)
-                stopping = run.ranks.any(stop.asked)
+                stopping = self.assembly.ranks.any(stop.asked)
                 self._after_step(losses, stopping)
-            finished = self.step >= run.length
+                if stopping:
+                    break
+            finished = self.step >= self.assembly.length
         return finished
 
+    def steps(self) -> Iterator[dict[str, Tensor]]:
+        """Takes step after step to the end of the run; yields the losses of each as `update` returns them."""
+        assembly = self.assembly
+        if self.step >= assembly.length:
+            return
+        workers = assembly.recipe.training.workers
+        pin_memory = assembly.device.type == "cuda"
+        train = assembly.dataset.train
+        for batch in load_steps(train, assembly.sampling, self.step, assembly.length, workers, pin_memory):
+            yield self.update(batch)
+
     def update(self, batch: Sequence[Item]) -> dict[str, Tensor]:
-        """One step: every phase, in order. batch: the micro-batches.
+        """One step: all phases in order. batch: the micro-batches.
 
-        Returns every loss of the step, weights included, on the device and not waited for.
+        Returns the weighted losses by name, averaged over the micro-batches; 0-d tensors on the device. Does not
+        synchronise.
         """
-        run = self.run
+        assembly = self.assembly
         count = len(batch)
-        given = [self._given(item) for item in batch]
-        kept: list[Method | None] = [None] * count
-        losses: dict[str, Tensor] = {}
-        for phase in run.phases:
-            # With one micro-batch the phases share one graph. With several, a graph lives for its own micro-batch only:
-            # what comes before the generators' phase needs none, what comes after reuses the values.
-            own = phase.side == GENERATORS
-            shared = count == 1 and not run.method.fresh_tensors
-            for micro in range(count):
-                draws = Draws(
-                    run.recipe.training.seed,
-                    run.ranks.rank,
-                    self.step,
-                    micro,
-                    phase.side if run.method.fresh_tensors else "",
-                )
-                draws.reseed_ambient(run.device, phase.side)
-                tensors = kept[micro]
-                if tensors is None:
-                    tensors = run.method.tensors(given[micro], run.networks, run.calls, draws, grad=own or shared)
-                total, parts = phase.losses(tensors, run.calls)
-                phase.backward(total / count if count > 1 else total)
-                for name, value in parts.items():
-                    losses[name] = losses[name] + value if name in losses else value
-                if own and not shared:
-                    tensors.detach()
-                if (shared or own) and not run.method.fresh_tensors:
-                    kept[micro] = tensors
-            self._finish(phase)
+        fresh = assembly.method.fresh_tensors
+        micro_batches = [
+            MicroBatch(self._on_device(item), self._binder(index), fresh=fresh, alone=count == 1)
+            for index, item in enumerate(batch)
+        ]
+        sums: dict[str, Tensor] = {}
+        for phase in assembly.phases:
+            for index, micro_batch in enumerate(micro_batches):
+                self._draws(index, "").reseed_ambient(assembly.device, phase.side)
+                losses = phase.losses(micro_batch.tensors(phase.side), assembly.calls)
+                phase.backward(losses.total, count)
+                micro_batch.release(phase.side)
+                for name, value in losses.parts.items():
+                    sums[name] = sums[name] + value if name in sums else value
+            self._update_networks(phase, count)
         self.step += 1
-        return losses if count == 1 else {name: value / count for name, value in losses.items()}
+        return sums if count == 1 else {name: value / count for name, value in sums.items()}
 
-    def _finish(self, phase: Phase) -> None:
-        run = self.run
-        phase.update(self.step, run.ranks)
-        with torch.no_grad():
-            run.method.after_update(phase.side, run.networks)
-        if phase.side == GENERATORS:
-            for average in run.ema.values():
-                average.update(self.step)
+    def batch(self, step: int) -> list[Item]:
+        """The micro-batches of a step, loaded in this process."""
+        return next(load_steps(self.assembly.dataset.train, self.assembly.sampling, step, step + 1, 0, False))
 
-    def _given(self, item: Item) -> dict[str, Tensor]:
-        run = self.run
-        layout = torch.channels_last if run.recipe.training.channels_last else torch.contiguous_format
+    def tensors(self, item: Item, *, grad: bool) -> Method:
+        """The tensors of one micro-batch, with the draws of the next step."""
+        return self._binder(0)(self._on_device(item), "", grad)
+
+    def evaluate(self) -> list[Result]:
+        """Computes the metrics on the first rank; the other ranks wait. Keeps and returns the results."""
+        if self.assembly.ranks.first:
+            self.results = evaluate(self.assembly)
+        self.assembly.ranks.barrier()
+        return self.results
+
+    def save(self) -> Path | None:
+        """Writes a checkpoint; at the end of the run also weights and results. Returns its path on the first rank.
+
+        Raises DivergedError when a weight is not finite.
+        """
+        assert self.folder is not None
+        self._check_weights()
+        assembly = self.assembly
+        rank_parts = assembly.ranks.gather({name: part.state_dict() for name, part in assembly.rank_parts().items()})
+        path = None
+        if assembly.ranks.first:
+            if self.step >= assembly.length:
+                self._export(self.folder)
+                self.folder.write_results(self.step, self.results)
+            parts = {name: part.state_dict() for name, part in assembly.parts().items()}
+            keep = assembly.recipe.training.keep_checkpoints
+            path = self.folder.checkpoints.save(self.step, self.record, parts, rank_parts, keep)
+            for observer in self.observers:
+                observer.on_checkpoint(self.step, path)
+        assembly.ranks.barrier()
+        return path
+
+    # One step
+
+    def _binder(self, micro_batch: int) -> Callable[[Mapping[str, Tensor], str, bool], Method]:
+        assembly = self.assembly
+
+        def bind(given: Mapping[str, Tensor], draws: str, grad: bool) -> Method:
+            return assembly.method.tensors(
+                given,
+                assembly.networks,
+                assembly.calls,
+                self._draws(micro_batch, draws),
+                grad=grad,
+                needed=assembly.shapes.needed,
+            )
+
+        return bind
+
+    def _draws(self, micro_batch: int, phase: str) -> Draws:
+        return Draws(self.assembly.recipe.training.seed, self.assembly.ranks.rank, self.step, micro_batch, phase)
+
+    def _on_device(self, item: Item) -> dict[str, Tensor]:
+        assembly = self.assembly
+        layout = torch.channels_last if assembly.recipe.training.channels_last else torch.contiguous_format
         return {
-            name: to_unit_range(image.to(run.device, non_blocking=True), run.precision.dtype).contiguous(
+            name: to_unit_range(image.to(assembly.device, non_blocking=True), assembly.precision.dtype).contiguous(
                 memory_format=layout
             )
             for name, image in item.items()
         }
 
-    def _after_step(self, losses: dict[str, Tensor], stopping: bool) -> None:
-        training = self.run.recipe.training
-        done = self.step >= self.run.length
+    def _update_networks(self, phase: Phase, count: int) -> None:
+        assembly = self.assembly
+        phase.update(self.step, count, assembly.ranks)
+        with torch.no_grad():
+            assembly.method.after_update(phase.side, assembly.networks)
+        if phase.side == GENERATORS:
+            for ema in assembly.ema.values():
+                ema.update(self.step)
+
+    # What happens after some of the steps
+
+    def _after_step(self, losses: Mapping[str, Tensor], stopping: bool) -> None:
+        training = self.assembly.recipe.training
+        done = self.step >= self.assembly.length
         if self._due(training.log_every) or done or stopping:
             self._log(losses)
         if self._due(training.sample_every) or (done and training.sample_every is not None):
@@ -154,29 +199,55 @@ class Trainer:
         if self._due(training.evaluate_every) or done:
             self._evaluate()
         if self._due(training.checkpoint_every) or done or stopping:
-            self._save(done)
+            self.save()
 
     def _due(self, every: Length | None) -> bool:
-        return every is not None and self.step % every.steps(self.run.epoch) == 0
-
-    @property
-    def _may_write(self) -> bool:
-        return self.run.ranks.first
+        return every is not None and self.step % every.steps(self.assembly.epoch) == 0
 
     def _info(self) -> RunInfo:
-        run = self.run
-        images = run.sampling.draws_per_step
-        return RunInfo(run.recipe.name, self.folder, run.recipe.record, self.step, run.length, run.epoch, images)
+        assembly, recipe = self.assembly, self.assembly.recipe
+        assert self.folder is not None
+        return RunInfo(
+            name=recipe.name,
+            folder=self.folder.path,
+            recipe=recipe.record,
+            start=self.step,
+            length=assembly.length,
+            epoch=assembly.epoch,
+            images_per_step=assembly.sampling.draws_per_step,
+        )
 
-    def _log(self, losses: dict[str, Tensor]) -> None:
-        """Reads the losses, the one place where the host waits for the device."""
+    def _log(self, losses: Mapping[str, Tensor]) -> None:
+        """Reads the losses: the only place of a step where the host waits for the device."""
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if self.run.ranks.any(bool(bad)):
+        if self.assembly.ranks.any(bool(bad)):
             raise self._diverged(bad or ["a loss of another process"])
-        rates = {phase.side: phase.rate() for phase in self.run.phases}
+        rates = {phase.side: phase.rate() for phase in self.assembly.phases}
         for observer in self.observers:
             observer.on_losses(self.step, values, rates)
+
+    def _sample(self) -> None:
+        if self.assembly.ranks.first and self.observers:
+            drawn = samples(self.assembly)
+            for observer in self.observers:
+                observer.on_samples(self.step, drawn)
+        self.assembly.ranks.barrier()
+
+    def _evaluate(self) -> None:
+        results = self.evaluate()
+        for observer in self.observers:
+            observer.on_evaluation(self.step, results)
+
+    def _check_weights(self) -> None:
+        """Raises DivergedError for weights that are not finite: the losses are not read at every checkpoint."""
+        finite = {
+            name: torch.stack([parameter.isfinite().all() for parameter in network.module.parameters()]).all()
+            for name, network in self.assembly.networks.items()
+        }
+        bad = [f"a weight of {name}" for name, value in finite.items() if not value]
+        if bad:
+            raise self._diverged(bad)
 
     def _diverged(self, bad: Sequence[str]) -> DivergedError:
         return DivergedError(
@@ -185,52 +256,8 @@ class Trainer:
             f"try a lower optimizer.lr, or training.precision bf16 or fp32 in place of fp16"
         )
 
-    def _refuse_to_save_what_diverged(self) -> None:
-        """Checkpoints fall between the steps whose losses are read too, and nobody can go on from such weights."""
-        finite = {
-            name: torch.stack([parameter.isfinite().all() for parameter in network.module.parameters()]).all()
-            for name, network in self.run.networks.items()
-        }
-        bad = [f"a weight of {name}" for name, value in finite.items() if not value]
-        if bad:
-            raise self._diverged(bad)
-
-    def _sample(self) -> None:
-        if self._may_write and self.observers:
-            drawn = samples(self.run)
-            for observer in self.observers:
-                observer.on_samples(self.step, drawn)
-        self.run.ranks.barrier()
-
-    def _evaluate(self) -> None:
-        if self._may_write:
-            self.results = evaluate(self.run)
-            for observer in self.observers:
-                observer.on_evaluation(self.step, self.results)
-        self.run.ranks.barrier()
-
-    def _save(self, done: bool) -> None:
-        self._refuse_to_save_what_diverged()
-        parts = {name: part.state_dict() for name, part in self.run.parts().items()}
-        losses = {name: state for name, state in parts.items() if name.startswith("losses/")}
-        per_rank = self.run.ranks.gather(losses)
-        if self._may_write:
-            for rank, states in enumerate(per_rank[1:], 1):
-                parts.update({f"{name}@{rank}": state for name, state in states.items()})
-            if done:
-                self._export()
-                RunFolder(self.folder).write_results(self.step, self.results)
-            path = Checkpoints(self.folder / "checkpoints").save(
-                self.step, self.record, parts, self.run.recipe.training.keep_checkpoints
-            )
-            for observer in self.observers:
-                observer.on_checkpoint(self.step, path)
-        self.run.ranks.barrier()
-
-    def _export(self) -> None:
-        """The generators alone, for sharing and for `init_from`."""
-        folder = self.folder / "weights"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, network in self.run.evaluation_networks.items():
+    def _export(self, folder: RunFolder) -> None:
+        """Writes the weights of the generators alone, for sharing and for `init_from`."""
+        for name, network in self.assembly.evaluation_networks.items():
             if network.role.side == GENERATORS:
-                weights.save(network.module, folder / f"{name}.safetensors")
+                weights.save(network.module, folder.weights / f"{name}.safetensors")

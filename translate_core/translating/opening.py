@@ -1,0 +1,108 @@
+"""A run folder, opened for translating: its recipe, a checkpoint, and the networks that translations use."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from translate_core.contracts.role import GENERATORS
+from translate_core.errors import UserError, did_you_mean
+from translate_core.recipe.file import read_recipe
+from translate_core.recipe.resolved import ResolvedRecipe
+from translate_core.recipe.resolver import resolve
+from translate_core.runtime.console import warn
+from translate_core.storage.checkpoints import Checkpoint, Checkpoints, DamagedError
+from translate_core.storage.checkpoints import load as load_checkpoint
+from translate_core.storage.record import FORMAT
+from translate_core.storage.run_folder import RECIPE, RECORD, RunFolder
+from translate_core.storage.trust import check_code
+from translate_core.training.build import build_networks
+
+_STEP = re.compile(r"(?:step-)?(\d+)(?:\.pt)?")
+
+
+def open_run_folder(
+    path: Path, checkpoint: int | str | os.PathLike[str] | None, trust: bool
+) -> tuple[ResolvedRecipe, Mapping[str, int], Checkpoint]:
+    """The recipe, the channels by domain and a checkpoint of a run. Raises as `Translator.load` does."""
+    folder = _find_run(path)
+    record = _record_of(folder)
+    data = read_recipe(folder.path / RECIPE)
+    check_code(folder.path, data, record, trust)
+    recipe = resolve(folder.path / RECIPE, data)
+    return recipe, record["data"]["channels"], _choose_checkpoint(folder.checkpoints, checkpoint)
+
+
+def build_generators(
+    recipe: ResolvedRecipe, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
+) -> dict[str, nn.Module]:
+    """The trained networks of the generators' side, by role, in evaluation mode, with EMA weights where there are any.
+
+    Raises UserError when the checkpoint does not fit them.
+    """
+    roles = {
+        name: network
+        for name, network in recipe.networks.items()
+        if network.role.side == GENERATORS
+        and f"networks/{name}" in checkpoint.parts  # a run leaves out what it needs not
+    }
+    modules = build_networks(recipe, roles, channels, device, load=False)
+    states = {name: checkpoint.parts.get(f"ema/{name}", checkpoint.parts[f"networks/{name}"]) for name in modules}
+    checkpoint.restore_from(states, modules)
+    return {name: module.eval().requires_grad_(False) for name, module in modules.items()}
+
+
+def _find_run(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    if folder.exists():
+        return folder
+    if path.is_dir():
+        inside = sorted(str(record.parent) for depth in ("*", "*/*") for record in path.glob(f"{depth}/{RECORD}"))
+        listing = f" It holds runs: {', '.join(inside[:5])}{' …' if len(inside) > 5 else ''}" if inside else ""
+        raise UserError(f"{path} is not a run folder: it has no {RECORD}.{listing}")
+    if path.exists():
+        raise UserError(f"{path} is a file, not the folder of a run")
+    beside = [item.name for item in path.parent.iterdir() if item.is_dir()] if path.parent.is_dir() else []
+    raise UserError(f"there is no run folder {path}{did_you_mean(path.name, beside)}")
+
+
+def _record_of(folder: RunFolder) -> dict[str, Any]:
+    record = folder.record()
+    if record.get("format") != FORMAT:
+        raise UserError(f"{folder.path / RECORD} is not the record of a run, or its format is another version")
+    return record
+
+
+def _choose_checkpoint(checkpoints: Checkpoints, asked: int | str | os.PathLike[str] | None) -> Checkpoint:
+    if asked is None:
+        return _newest(checkpoints)
+    existing = {path.stem: path for path in checkpoints.paths()}
+    match = _STEP.fullmatch(str(asked))
+    name = f"step-{int(match[1])}" if match else str(asked)
+    path = existing.get(name, Path(asked) if isinstance(asked, str | os.PathLike) else checkpoints.folder / name)
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {name}. The run has: {', '.join(existing) or 'none'}")
+    return load_checkpoint(path)
+
+
+def _newest(checkpoints: Checkpoints) -> Checkpoint:
+    """The newest complete checkpoint. Unlike training, this leaves damaged files as they are."""
+    damaged: list[str] = []
+    for path in checkpoints.paths():
+        try:
+            checkpoint = load_checkpoint(path)
+        except DamagedError as error:
+            damaged.append(str(error))
+            continue
+        for message in damaged:
+            warn(f"{message}; {path.name} is used")
+        return checkpoint
+    if damaged:
+        raise UserError("\n  ".join([f"no checkpoint in {checkpoints.folder} is complete:", *damaged]))
+    raise UserError(f"there is no checkpoint in {checkpoints.folder} yet: train until one is saved")
