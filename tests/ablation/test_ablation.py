@@ -225,7 +225,7 @@ def test_it_continues_where_it_was_stopped(
     if number != signal.SIGKILL:
         assert "Traceback" not in stopped.stderr
         assert stopped.stderr.endswith(
-            "stopped after step 2 of 3; saved. To go on, run the same command again:\n"
+            "stopped after step 2 of 3; saved. To continue, run the same command again:\n"
             f"  translate-run {path} --out {out} --device cpu\n"
             f"2 of 4 runs are finished; the table so far: {out / 'table.md'}\n"
         )
@@ -239,7 +239,7 @@ def test_it_continues_where_it_was_stopped(
     printed = capsys.readouterr().err
     for name in ORDER[:2]:
         assert f"{name} is finished already" in printed
-    assert f"going on with {out / ORDER[2]} after step {1 if number == signal.SIGKILL else 2} of 3" in printed
+    assert f"continuing {out / ORDER[2]} after step {1 if number == signal.SIGKILL else 2} of 3" in printed
     assert (out / "table.csv").read_bytes() == (trained / "table.csv").read_bytes()
 
 

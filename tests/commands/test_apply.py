@@ -158,7 +158,7 @@ class TestWhatCannotBeTranslated:
         assert capsys.readouterr().err.splitlines()[1:] == [
             "translate-apply: 1 of 5 images could not be translated",
             f"  {inputs}/deep/d.webp: cpu has too little memory for an image of 33×17: "
-            f"take another device, or a smaller image",
+            f"use another device, or a smaller image",
         ]
 
     def test_an_interrupt_leaves_nothing_half_written(
@@ -257,12 +257,14 @@ class TestFaults:
             "translate-apply: there is no checkpoint step-3. The run has: step-4, step-2\n"
         )
 
-    def test_a_run_with_somebody_elses_code(self, inputs: Path, out: Path, tmp_path: Path, fault: Any) -> None:
+    def test_a_run_with_somebody_elses_code(
+        self, inputs: Path, out: Path, tmp_path: Path, fault: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "mine.py").write_text(PLUGIN)
         run = train(tmp_path, plugins=["mine.py"], generator={"type": "mine"}, training={"length": "1 steps"})
-        (tmp_path / "mine.py").unlink()
-        told = fault(run, inputs, "--out", out)
-        assert f"translate-apply: loading this run would execute {run}/plugins/mine.py, which is not" in told
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+        message = fault(run, inputs, "--out", out)
+        assert f"loading this run would execute code that it names: {run}/plugins/mine.py. It is not" in message
         assert translate(run, inputs, "--out", out, "--trust") == 0
 
     def test_a_command_that_lacks_something(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,3 +278,52 @@ class TestFaults:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == ("translate-apply: what to translate has 1 fault\n  nothing.png  does not exist.\n")
+
+
+class TestPairs:
+    """A run that was trained on pairs side by side."""
+
+    @pytest.fixture(scope="class")
+    def run(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("pairs")
+        for name in ("train", "test"):
+            (folder / "pairs" / name).mkdir(parents=True)
+            for number in range(2):
+                pixels = np.random.default_rng(number).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / "pairs" / name / f"{number}.png")
+        data = {"type": "paired_side_by_side", "root": str(folder / "pairs"), "left": "B", "transform": {"crop": 32}}
+        return train(folder, data=data, training={"length": "1 steps", "checkpoint_every": "1 steps"})
+
+    @pytest.fixture
+    def pairs(self, run: Path) -> Path:
+        return run.parent / "pairs" / "test"
+
+    def test_the_user_must_say_what_the_files_hold(self, run: Path, pairs: Path, out: Path, capsys: Any) -> None:
+        assert translate(run, pairs, "--out", out) == 2
+        message = capsys.readouterr().err
+        assert "this run was trained on files that hold several images (paired_side_by_side)" in message
+        assert "Add --files pairs to translate one half of such files, or --files images" in message
+
+    def test_of_pairs_the_half_of_the_source_domain_is_translated(self, run: Path, pairs: Path, out: Path) -> None:
+        for direction, right in (("A-B", True), ("B-A", False)):
+            assert translate(run, pairs, "--out", out, "--files", "pairs", "--direction", direction) == 0
+            translator = Translator.load(run, device="cpu")
+            for name in ("0.png", "1.png"):
+                half = Image.open(pairs / name).crop((32, 0, 64, 32) if right else (0, 0, 32, 32))
+                assert Image.open(out / name).tobytes() == translator.translate(half, direction).tobytes()
+
+    def test_whole_images(self, run: Path, pairs: Path, out: Path) -> None:
+        assert translate(run, pairs, "--out", out, "--files", "images") == 0
+        assert Image.open(out / "0.png").size == (64, 32)
+
+    def test_a_file_that_is_not_a_pair(self, run: Path, out: Path, tmp_path: Path, capsys: Any) -> None:
+        Image.new("RGB", (31, 20)).save(tmp_path / "odd.png")
+        assert translate(run, tmp_path / "odd.png", "--out", out, "--files", "pairs") == 2
+        assert "an odd width has no two halves" in capsys.readouterr().err
+        assert not out.exists()
+
+
+def test_pairs_of_a_run_that_was_trained_on_single_images(run: Path, inputs: Path, out: Path, capsys: Any) -> None:
+    assert translate(run, inputs, "--out", out, "--files", "pairs") == 2
+    message = capsys.readouterr().err
+    assert "was trained on files that hold one image each (unpaired_folders): leave --files out" in message

@@ -94,7 +94,7 @@ def test_detach_lets_go_of_lists_too() -> None:
 
 def test_as_many_as_were_named() -> None:
     made, _ = batch({"real_A": IMAGE})
-    with pytest.raises(UserError, match="wrong must yield one, two, and yields 3 values"):
+    with pytest.raises(UserError, match="wrong must return one, two, and returns 3 values"):
         _ = made["one"]
 
 

@@ -171,7 +171,7 @@ def test_trains_two_steps_and_resumes(kind: str, name: str, tmp_path: Path, caps
     assert f"type: {name}" in record or kind == "observer"
     # A third step starts from the checkpoint.
     assert main([*command, "--set", "training.length=3 steps"]) == 0, capsys.readouterr().err
-    assert "going on with" in capsys.readouterr().err
+    assert "continuing" in capsys.readouterr().err
     states = torch.load(tmp_path / "run" / "checkpoints" / "step-3.pt", weights_only=True)["parts"]
     assert all(
         value.isfinite().all()

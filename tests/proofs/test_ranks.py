@@ -44,7 +44,7 @@ def test_two_ranks_equal_the_large_batch_and_resume(write_recipe: Callable[..., 
 
     done = train(recipe, together, 2, "training.batch_size=1", "training.length=5 steps")
     assert done.returncode == 0, done.stderr
-    assert "going on with" in done.stderr
+    assert "continuing" in done.stderr
     done = train(recipe, together, 1, "training.batch_size=1", "training.length=6 steps")
     assert done.returncode == 2
     assert "processes: 2 there, 1 now" in done.stderr

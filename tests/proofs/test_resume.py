@@ -123,7 +123,7 @@ def test_killed_at_random_moments(workers: int, recipe: Path, unbroken: dict[str
     assert 0 < progress(out) < STEPS
     done = subprocess.run(command(recipe, out, workers), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert "going on with" in done.stderr
+    assert "continuing" in done.stderr
     assert differences(unbroken, final_state(out)) == []
 
 
@@ -158,7 +158,7 @@ def test_stopped_by_a_signal(number: signal.Signals, recipe: Path, unbroken: dic
     assert "Traceback" not in stderr
     step = progress(out)
     assert (
-        f"stopped after step {step} of {STEPS}; saved. To go on, run the same command again:\n  translate-run "
+        f"stopped after step {step} of {STEPS}; saved. To continue, run the same command again:\n  translate-run "
         in stderr
     )
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)

@@ -214,7 +214,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
     assert status == 0
     assert error.splitlines() == [
         f"warning: run/checkpoints/step-6.pt {_DAMAGED.format(6)}; the one before it is used",
-        "going on with run after step 4 of 6",
+        "continuing run after step 4 of 6",
         "done: run",
     ]
     assert not (place / "pwned").exists()

@@ -67,7 +67,7 @@ class TestTranslator:
         got = translator.translate(image, "A-B", examples={"style": example}, seed=3)
         assert got.tobytes() == translator.translate(image, "A-B", examples={"style": example}).tobytes()
 
-        networks = {name: network.module for name, network in translator._networks.items()}
+        networks = translator.networks
         to_tensor = lambda picture: (  # noqa: E731
             torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
             .view(1, picture.height, picture.width, 3)
@@ -131,7 +131,7 @@ class TestCommand:
         [
             (
                 lambda folder: ["--choose", f"style={folder / 'notes.txt'}", "--choose", "boot.png"],
-                ["what to choose has 2 faults", "notes.txt", "'boot.png' must be NAME=IMAGE, such as style=boot.png"],
+                ["--choose has 2 faults", "notes.txt", "'boot.png' must be NAME=IMAGE, such as style=boot.png"],
             ),
             (lambda folder: ["--choose", f"style={folder}"], ["--choose style", "cannot be read: Is a directory"]),
             (lambda folder: ["--choose", f"style={folder / 'no.png'}"], ["cannot be read: No such file or directory"]),
@@ -166,7 +166,7 @@ class TestCommand:
         source = str(plain.parent / "data" / "testA" / "0.png")
         out = tmp_path / "out"
         assert apply([str(plain), source, "--out", str(out), "--device", "cpu", "--samples", "2"]) == 2
-        assert "A-B draws nothing, so that every sample is the same: leave --samples out" in capsys.readouterr().err
+        assert "this direction draws nothing, so all samples are equal: leave --samples out" in capsys.readouterr().err
         assert not out.exists()
         with pytest.raises(SystemExit):
             apply([str(plain), source, "--out", str(out), "--samples", "0"])

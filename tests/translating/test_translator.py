@@ -164,8 +164,8 @@ class TestSizes:
     def test_a_network_that_shrinks_is_told(self, translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ResNet, "forward", lambda self, x: x[..., :8, :12])
         assert message(lambda: translator.translate(picture(16, 16))) == (
-            "the networks make 12×8 of an image of 16×16: a network must keep the size, or say by its attributes "
-            "`multiple` and `smallest` which sides it takes"
+            "the networks return 12×8 for an image of 16×16: a network must keep the size, or declare the sides that "
+            "it takes by `multiple` and `smallest`"
         )
 
     def test_a_network_that_cannot_take_a_size_is_told(
@@ -181,7 +181,7 @@ class TestSizes:
 
         monkeypatch.setattr(ResNet, "forward", forward)
         assert message(lambda: translator.translate(picture(16, 12))) == (
-            "cpu has too little memory for an image of 16×12: take another device, or a smaller image"
+            "cpu has too little memory for an image of 16×12: use another device, or a smaller image"
         )
 
 
@@ -249,7 +249,7 @@ class TestPictures:
         changed = Translator.load(copied, device="cpu")
         changed._channels = record["data"]["channels"]
         assert message(lambda: changed.translate(picture(8, 8))) == (
-            "images of domain B have 4 channels, which no PIL image has: translate tensors instead"
+            "images of domain B have 4 channels, a PIL image has 1 or 3: translate tensors instead"
         )
 
 
@@ -318,7 +318,7 @@ class TestChoosing:
     def test_a_checkpoint_of_another_recipe(self, averaged: Path, unet: Path) -> None:
         foreign = unet / "checkpoints/step-2.pt"
         told = message(lambda: Translator.load(averaged, checkpoint=foreign, device="cpu"))
-        assert told.startswith(f"{foreign} is of another recipe: G_AB does not fit: ")
+        assert told.startswith(f"{foreign} belongs to another recipe: G_AB does not fit: ")
 
     def test_an_unknown_direction(self, translator: Translator) -> None:
         assert message(lambda: translator.translate(picture(8, 8), "a-b")) == (
@@ -351,7 +351,7 @@ class TestDamage:
         for path in folder.glob("step-[26].pt"):
             path.write_bytes(path.read_bytes()[:-5])
         assert message(lambda: Translator.load(copied)) == (
-            f"no checkpoint in {folder} is whole:\n"
+            f"no checkpoint in {folder} is complete:\n"
             f"  {folder}/step-6.pt is damaged: its SHA-256 is not the one noted beside it\n"
             f"  {folder}/step-4.pt has no digest beside it (step-4.pt.sha256)\n"
             f"  {folder}/step-2.pt is damaged: its SHA-256 is not the one noted beside it"
@@ -361,7 +361,7 @@ class TestDamage:
     def test_none_yet(self, copied: Path) -> None:
         shutil.rmtree(copied / "checkpoints")
         assert message(lambda: Translator.load(copied)) == (
-            f"there is no checkpoint in {copied}/checkpoints yet: the run must go on until it has saved one"
+            f"there is no checkpoint in {copied}/checkpoints yet: train until one is saved"
         )
 
     def test_a_pickle_is_refused(self, copied: Path) -> None:
@@ -370,15 +370,15 @@ class TestDamage:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         path.with_name("step-6.pt.sha256").write_text(f"{digest}  step-6.pt\n")
         assert message(lambda: Translator.load(copied)) == (
-            f"{path} is refused: it is no checkpoint of ours, which hold tensors and plain data only; "
-            f"loading anything else could run code"
+            f"{path} is refused: it is not a checkpoint of this software, which holds tensors and plain data only; "
+            f"loading anything else could execute code"
         )
 
     def test_no_run_folder(self, averaged: Path, tmp_path: Path) -> None:
         assert message(lambda: Translator.load(averaged.parent)) == (
-            f"{averaged.parent} is no run folder: it has no run.json. It holds runs: {averaged}"
+            f"{averaged.parent} is not a run folder: it has no run.json. It holds runs: {averaged}"
         )
-        assert message(lambda: Translator.load(tmp_path)) == f"{tmp_path} is no run folder: it has no run.json."
+        assert message(lambda: Translator.load(tmp_path)) == f"{tmp_path} is not a run folder: it has no run.json."
         wrong = averaged.with_name("moved2")
         assert message(lambda: Translator.load(wrong)) == f"there is no run folder {wrong}, did you mean 'moved'?"
         file = averaged / "checkpoints/step-6.pt"
@@ -387,7 +387,7 @@ class TestDamage:
     def test_another_format(self, copied: Path) -> None:
         (copied / "run.json").write_text("{}")
         assert message(lambda: Translator.load(copied)) == (
-            f"{copied}/run.json is not what a run notes about itself, or of another version's format"
+            f"{copied}/run.json is not the record of a run, or its format is another version"
         )
 
     def test_a_component_that_is_not_installed(self, copied: Path) -> None:
@@ -405,15 +405,10 @@ class TestPluginFiles:
         return Path(shutil.copytree(plugged / "run", tmp_path / "copy"))
 
     @pytest.fixture
-    def foreign(self, copied: Path) -> Path:
-        self.note(copied, path="/home/somebody/mine.py")
+    def foreign(self, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The run of another user: it was signed with a key that is not at hand."""
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
         return copied
-
-    @staticmethod
-    def note(run: Path, **changes: str) -> None:
-        record = json.loads((run / "run.json").read_text())
-        record["files"]["mine.py"].update(changes)
-        (run / "run.json").write_text(json.dumps(record))
 
     @staticmethod
     def executed(run: Path) -> bool:
@@ -423,11 +418,11 @@ class TestPluginFiles:
         assert Translator.load(copied, device="cpu").translate(picture(9, 9)).size == (9, 9)
         assert self.executed(copied)
 
-    def test_somebody_elses_is_not_executed(self, foreign: Path) -> None:
+    def test_that_of_another_user_is_not_executed(self, foreign: Path) -> None:
         assert message(lambda: Translator.load(foreign)) == (
-            f"loading this run would execute {foreign}/plugins/mine.py, which is not known to be yours: "
-            f"/home/somebody/mine.py, which it was copied from, is not there, or has changed.\n"
-            f"Read the file; if you trust it, say so with --trust (in Python: trust=True)"
+            f"loading this run would execute code that it names: {foreign}/plugins/mine.py. It is not known to be "
+            f"yours: the run was trained by another user or on another machine, or its code has changed.\n"
+            f"Read the code; if you trust it, add --trust (in Python: trust=True)"
         )
         assert not self.executed(foreign)
 
@@ -435,32 +430,44 @@ class TestPluginFiles:
         assert Translator.load(foreign, device="cpu", trust=True).translate(picture(9, 9)).size == (9, 9)
         assert self.executed(foreign)
 
-    def test_an_original_that_has_changed_is_not_the_users_own(self, copied: Path, tmp_path: Path) -> None:
-        (tmp_path / "mine.py").write_text(PLUGIN + "\n")
-        self.note(copied, path=str(tmp_path / "mine.py"))
-        assert "is not known to be yours" in message(lambda: Translator.load(copied))
-
-    @pytest.mark.parametrize("where", ["plugins/mine.py", "../copy/plugins/mine.py"])
-    def test_an_original_that_came_with_the_run_is_not_the_users_own(self, copied: Path, where: str) -> None:
-        self.note(copied, path=str(copied / where))
+    @pytest.mark.parametrize("signature", [None, "", "0" * 64, 7])
+    def test_a_forged_signature_is_refused(self, copied: Path, signature: object) -> None:
+        record = json.loads((copied / "run.json").read_text())
+        record["signature"] = signature
+        (copied / "run.json").write_text(json.dumps(record))
         assert "is not known to be yours" in message(lambda: Translator.load(copied))
         assert not self.executed(copied)
 
-    def test_a_relative_original_is_not_the_users_own(self, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (copied.parent / "mine.py").write_text(PLUGIN)
-        monkeypatch.chdir(copied.parent)
-        self.note(copied, path="mine.py")
+    def test_a_signature_is_for_one_code_only(self, copied: Path) -> None:
+        """A stranger who changes the code and its recorded digest cannot keep the signature."""
+        changed = PLUGIN + "\n"
+        (copied / "plugins/mine.py").write_text(changed)
+        record = json.loads((copied / "run.json").read_text())
+        record["files"]["mine.py"]["sha256"] = hashlib.sha256(changed.encode()).hexdigest()
+        (copied / "run.json").write_text(json.dumps(record))
         assert "is not known to be yours" in message(lambda: Translator.load(copied))
+        assert not self.executed(copied)
+
+    def test_without_a_key_nothing_is_ones_own(self, copied: Path, tmp_path: Path) -> None:
+        for content in (None, "", "ab", "not hexadecimal"):
+            folder = tmp_path / "state" / "translate-core"
+            folder.mkdir(parents=True, exist_ok=True)
+            if content is not None:
+                (folder / "signing-key").write_text(content)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+                assert "is not known to be yours" in message(lambda: Translator.load(copied))
+        assert not self.executed(copied)
 
     def test_a_changed_copy_is_never_executed(self, copied: Path) -> None:
         path = copied / "plugins/mine.py"
         path.write_text(PLUGIN + "\n")
         assert message(lambda: Translator.load(copied, trust=True)) == (
-            f"{path} is not the plugin file that the run was trained with: run.json has another SHA-256 of it"
+            f"{path} is not the plugin file that the run was trained with: run.json records another SHA-256"
         )
         path.unlink()
         assert message(lambda: Translator.load(copied, trust=True)) == (
-            f"the run is not whole: the plugin file {path} is missing"
+            f"the run is incomplete: the plugin file {path} is missing"
         )
         assert not self.executed(copied)
 

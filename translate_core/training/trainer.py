@@ -198,7 +198,7 @@ class Trainer:
             self._sample()
         if self._due(training.evaluate_every) or done:
             self._evaluate()
-        if self._due(training.checkpoint_every) or done or stopping:
+        if self.folder is not None and (self._due(training.checkpoint_every) or done or stopping):
             self.save()
 
     def _due(self, every: Length | None) -> bool:

@@ -89,18 +89,31 @@ class Translator:
         place = device if isinstance(device, torch.device) else choose_device(device)
         return cls(recipe, channels, chosen, place)
 
-    def parts(self, image: Image.Image) -> Mapping[str, Image.Image]:
-        """The images in a file of the kind that the run was trained on, by domain.
+    def takes_pairs(self, files: str | None) -> bool:
+        """Whether files are to be cut into the images of their domains, as the training files were.
 
-        Empty where such a file is one image. Raises UserError for an image that cannot be cut.
+        files: `images`, `pairs`, or None if the user has not said.
+        Raises UserError for None where the training files held several images, since a file may then be either, and for
+        `pairs` where they held one.
+        """
+        several = type(self._recipe.data()).parts is not Dataset.parts
+        kind = self._recipe.data.registration.name
+        if files is None and several:
+            raise UserError(
+                f"this run was trained on files that hold several images ({kind}). Add --files pairs to translate one "
+                f"half of such files, or --files images if each file holds one image"
+            )
+        if files == "pairs" and not several:
+            raise UserError(f"this run was trained on files that hold one image each ({kind}): leave --files out")
+        return files == "pairs"
+
+    def part(self, image: Image.Image, direction: str | None = None) -> Image.Image:
+        """The image of the source domain in a file that holds several, cut as for training.
+
+        Raises UserError for an image that cannot be cut, and for an unknown direction.
         """
         dataset: Dataset = self._recipe.data()
-        return dataset.parts(image)
-
-    @property
-    def files_hold_several(self) -> bool:
-        """Whether the run was trained on files that hold images of several domains."""
-        return type(self._recipe.data()).parts is not Dataset.parts
+        return dataset.parts(image)[self._recipe.method.directions[self.direction(direction)].source]
 
     def direction(self, name: str | None = None) -> str:
         """The name of a direction; the first one for None. Raises UserError for a name that the run does not have."""

@@ -1,0 +1,130 @@
+"""Files in and out: which images are translated, and where their translations are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
+from translate_core.runtime.files import atomic_write
+from translate_core.runtime.images import SUFFIXES, find_images, open_image
+from translate_core.runtime.progress import progress
+
+Translate = Callable[[Image.Image], list[Image.Image]]
+"""From the image in a file to its translations, one a sample."""
+
+
+class NothingDrawnError(UserError):
+    """Several samples were requested of a direction that draws nothing: they are equal."""
+
+
+def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """The files to write, each with the file to translate. Nothing is read or written yet.
+
+    A file is written into `out` under its name, an image in a folder under its path in that folder; the suffix becomes
+    `.png`. If `out` lies inside an input folder, the files in it are not inputs.
+
+    Raises FaultsError for inputs that do not exist or hold no images, for two that would be written to the same file,
+    and when an input would be overwritten.
+    """
+    faults = [Fault("--out", f"{out} is a file, not a folder")] if out.is_file() else []
+    sources: dict[Path, Path] = {}
+    for given in inputs:
+        try:
+            found = _find(given, out)
+        except UserError as error:
+            faults.append(Fault(str(given), str(error)))
+            continue
+        for source, name in found.items():
+            target = out / (name if name.suffix.lower() == ".png" else name.with_suffix(".png"))
+            other = sources.setdefault(target, source)
+            if other.resolve() != source.resolve():
+                faults.append(Fault(str(source), f"would be written to {target}, and so would {other}: rename one"))
+    faults += _overwritten(sources)
+    if faults:
+        raise FaultsError("what to translate", faults)
+    return sources
+
+
+def _find(given: Path, out: Path) -> dict[Path, Path]:
+    """The images of an input, each with its path below the input. Raises UserError."""
+    if given.is_dir():
+        found = {given / name: Path(name) for name in find_images(given)}
+        results = out.resolve()
+        if given.resolve() in results.parents:
+            found = {source: name for source, name in found.items() if results not in source.resolve().parents}
+        if not found:
+            raise UserError(f"holds no images: no {', '.join(sorted(SUFFIXES))} files")
+        return found
+    if given.exists():
+        return {given: Path(given.name)}
+    beside = [item.name for item in given.parent.iterdir()] if given.parent.is_dir() else []
+    raise UserError(f"does not exist{did_you_mean(given.name, beside)}")
+
+
+def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
+    inputs = {source.resolve() for source in sources.values()}
+    own = [target for target in sources if target.resolve() in inputs]
+    return [Fault("--out", f"{own[0]} is an input, and would be overwritten: choose another folder")] if own else []
+
+
+def read_examples(choices: Sequence[str]) -> dict[str, Image.Image]:
+    """The example images of `NAME=IMAGE` texts, by name. Raises FaultsError with all faults."""
+    examples: dict[str, Image.Image] = {}
+    faults = []
+    for text in choices:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            faults.append(Fault("--choose", f"'{text}' must be NAME=IMAGE, such as style=boot.png"))
+        elif name in examples:
+            faults.append(Fault("--choose", f"names two images for {name}"))
+        else:
+            try:
+                examples[name] = open_image(Path(path).read_bytes())
+            except UserError as error:
+                faults.append(Fault(f"--choose {name}", f"{path} {error}"))
+            except OSError as error:
+                faults.append(Fault(f"--choose {name}", f"{path} cannot be read: {error.strerror}"))
+    if faults:
+        raise FaultsError("--choose", faults)
+    return examples
+
+
+def translate_files(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:
+    """Translates every file and writes the results; returns the faults of files that could not be translated.
+
+    Samples beyond the first one go into `out/sample-1`, `out/sample-2` and so on. Raises NothingDrawnError when several
+    samples are equal.
+    """
+    faults = []
+    with progress("translating", len(jobs), "images", announce=False) as advance:
+        for target, source in jobs.items():
+            try:
+                images = translate(open_image(source.read_bytes()))
+            except UserError as error:
+                faults.append(Fault(str(source), str(error)))
+            except OSError as error:
+                faults.append(Fault(str(source), f"cannot be read: {error.strerror}"))
+            else:
+                _check_that_samples_differ(images)
+                for number, image in enumerate(images, 1):
+                    folder = out / f"sample-{number}" if len(images) > 1 else out
+                    _write(image, folder / target.relative_to(out))
+            advance(1)
+    return faults
+
+
+def _check_that_samples_differ(images: Sequence[Image.Image]) -> None:
+    if len(images) > 1 and images[0].tobytes() == images[1].tobytes():
+        raise NothingDrawnError("this direction draws nothing, so all samples are equal: leave --samples out")
+
+
+def _write(image: Image.Image, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(target) as part:
+            image.save(part, format="PNG")
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror}") from None
