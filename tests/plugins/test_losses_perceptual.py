@@ -231,7 +231,7 @@ def test_faults_are_reported_before_training(
     words = f"losses.p  {file} is not a state_dict of torchvision's vgg16: it has no features.10.weight"
     assert words in printed("losses.p.layers={relu3_1: 1}")
     (tmp_path / "part.pth").write_bytes(file.read_bytes()[:5000])
-    assert "part.pth is no file of weights, or it is damaged" in printed(f"losses.p.weights={tmp_path}/part.pth")
+    assert "part.pth is not a file of weights, or it is damaged" in printed(f"losses.p.weights={tmp_path}/part.pth")
     other = {key: torch.zeros(3, *value.shape[1:]) for key, value in torch.load(file).items()}
     torch.save(other, tmp_path / "other.pth")
     words = "other.pth is not a state_dict of torchvision's vgg16: its features.0.weight is 3×3×3×3, not 64×3×3×3"

@@ -59,14 +59,17 @@ _OPTIONS = ". The options of the network (blocks, width, norm, dropout …) must
     [
         (lambda path: None, "there is no file w.pth"),
         (Path.mkdir, "w.pth is a folder, not a file"),
-        (_objects, "w.pth holds Python objects beside tensors; it is refused, for loading it could run code"),
-        (_bare_pickle, "w.pth holds Python objects beside tensors; it is refused, for loading it could run code"),
-        (_truncated, "w.pth is no file of weights, or it is damaged"),
-        (lambda path: path.write_bytes(b""), "w.pth is no file of weights, or it is damaged"),
-        (lambda path: path.write_bytes(b"abc"), "w.pth is no file of weights, or it is damaged"),
+        (_objects, "w.pth holds Python objects beside tensors; it is refused because loading it could execute code"),
+        (
+            _bare_pickle,
+            "w.pth holds Python objects beside tensors; it is refused because loading it could execute code",
+        ),
+        (_truncated, "w.pth is not a file of weights, or it is damaged"),
+        (lambda path: path.write_bytes(b""), "w.pth is not a file of weights, or it is damaged"),
+        (lambda path: path.write_bytes(b"abc"), "w.pth is not a file of weights, or it is damaged"),
         (
             lambda path: torch.save([1, 2], path),
-            "w.pth is no state_dict: it must map names to tensors, and nothing else",
+            "w.pth is not a state_dict: it must map names to tensors, and nothing else",
         ),
         (
             _with_other_names,
@@ -224,7 +227,7 @@ def test_no_checkpoint_is_valid(run: Path, capsys: pytest.CaptureFixture[str]) -
     for step in (2, 4, 6):
         _truncate(run / "checkpoints" / f"step-{step}.pt")
     gone = (
-        "translate-run: no checkpoint in run/checkpoints is whole (step-2.pt.damaged, step-4.pt.damaged, "
+        "translate-run: no checkpoint in run/checkpoints is complete (step-2.pt.damaged, step-4.pt.damaged, "
         "step-6.pt.damaged); to start again from nothing, add --fresh (the old run is moved aside)\n"
     )
     status, error = printed(capsys, "r.yaml", "--out", "run")
@@ -244,9 +247,9 @@ def test_a_pickle_with_its_digest_is_refused(run: Path, place: Path, capsys: pyt
     path.with_name("step-6.pt.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  step-6.pt\n")
     assert printed(capsys, "r.yaml", "--out", "run") == (
         2,
-        "translate-run: run/checkpoints/step-6.pt is refused: it is no checkpoint of ours, which hold tensors and plain "
-        "data only; loading anything else could run code. Remove it to go on from the one before, or start again with "
-        "--fresh\n",
+        "translate-run: run/checkpoints/step-6.pt is refused: it is not a checkpoint of this software, which holds "
+        "tensors and plain data only; loading anything else could execute code. Remove it to continue from the one "
+        "before, or start again with --fresh\n",
     )
     assert not (place / "pwned").exists()
 
@@ -282,7 +285,7 @@ def test_other_result_keys(
 def test_a_folder_with_other_files(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "thesis").mkdir()
     (place / "thesis" / "chapter.tex").write_text("…")
-    expected = "translate-run: thesis is not empty and holds no run (chapter.tex); choose another --out\n"
+    expected = "translate-run: thesis is not empty and is not a run folder (chapter.tex); choose another --out\n"
     assert printed(capsys, "r.yaml", "--out", "thesis") == (2, expected)
     assert os.listdir(place / "thesis") == ["chapter.tex"]
 

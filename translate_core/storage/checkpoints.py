@@ -145,7 +145,7 @@ class Checkpoints:
                 warn(f"{error}. It is now {path.name}.damaged{before}")
             except UserError as error:
                 raise UserError(
-                    f"{error}. Remove it to go on from the one before, or start again with --fresh"
+                    f"{error}. Remove it to continue from the one before, or start again with --fresh"
                 ) from None
         # Including those that an earlier session renamed: starting over silently would lose the whole run.
         damaged = sorted(path.name for path in self.folder.glob("*.damaged"))
