@@ -1,4 +1,5 @@
-"""What the engine relies on, tried on every component of a plugin: `translate-plugins check`.
+"""The conformance kit: checks that a plugin's components keep what the engine relies on, for `translate-plugins check`.
 
-A promise is one sentence, why it matters, and a trial; there is a file of them for each kind of component.
+A promise is one sentence, the reason why it matters, and a check. Each kind of component has its own file or package
+of promises. Imports: `training` and below. Start with `promise.py` and `check.py`.
 """

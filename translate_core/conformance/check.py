@@ -1,4 +1,4 @@
-"""A plugin's components, each tried on everything that its kind promises."""
+"""Every component of a plugin, checked for each promise of its kind."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ from translate_core.conformance import (
     schedules,
 )
 from translate_core.conformance.kit import Kit
-from translate_core.conformance.promise import NotTried, Outcome, Promise, Status, Trial, try_all
+from translate_core.conformance.losses.subject import LossSubject
+from translate_core.conformance.networks.subject import NetworkSubject
+from translate_core.conformance.promise import NotTested, Outcome, Promise, Results, Status, check_promises
 
 _Subject = Callable[[Kit, Block], Any]
 
-TRIALS: Mapping[str, tuple[_Subject, Sequence[Promise]]] = {
+CHECKS: Mapping[str, tuple[_Subject, Sequence[Promise]]] = {
     "method": (methods.MethodSubject, methods.PROMISES),
-    "generator": (networks.NetworkSubject, networks.PROMISES),
-    "discriminator": (networks.NetworkSubject, networks.PROMISES),
-    "head": (networks.NetworkSubject, networks.PROMISES),
-    "loss": (losses.LossSubject, losses.PROMISES),
+    "generator": (NetworkSubject, networks.PROMISES),
+    "discriminator": (NetworkSubject, networks.PROMISES),
+    "head": (NetworkSubject, networks.PROMISES),
+    "loss": (LossSubject, losses.PROMISES),
     "dataset": (datasets.DatasetSubject, datasets.PROMISES),
     "pool": (pools.PoolSubject, pools.PROMISES),
     "metric": (metrics.MetricSubject, metrics.PROMISES),
@@ -39,22 +41,22 @@ TRIALS: Mapping[str, tuple[_Subject, Sequence[Promise]]] = {
     "init": (inits.InitSubject, inits.PROMISES),
     "observer": (observers.ObserverSubject, observers.PROMISES),
 }
-"""By kind: what is made of a component to try it, and what it promises."""
+"""By kind: the class that wraps a component for its checks, and the promises."""
 
 
-def check_component(kit: Kit, registration: Registration) -> Trial:
-    """Every promise of one component but those about its documentation."""
-    make, promises = TRIALS[registration.kind]
+def check_component(kit: Kit, registration: Registration) -> Results:
+    """The promises of one component, without those about its documentation."""
+    make, promises = CHECKS[registration.kind]
     try:
         subject = make(kit, kit.block(registration))
-    except NotTried as reason:
-        return Trial((Outcome(promises[0], Status.NOT_TRIED, str(reason)),), whole=False)
-    trial = try_all(promises, subject)
+    except NotTested as reason:
+        return Results((Outcome(promises[0], Status.NOT_TESTED, str(reason)),), whole=False)
+    results = check_promises(promises, subject)
     if isinstance(subject, datasets.DatasetSubject):
         subject.close()
-    return trial
+    return results
 
 
-def check_documentation(kit: Kit, registration: Registration) -> Trial:
-    """What one component says about itself."""
-    return try_all(documentation.PROMISES, documentation.DocumentationSubject(kit, registration))
+def check_documentation(kit: Kit, registration: Registration) -> Results:
+    """The promises about the documentation of one component."""
+    return check_promises(documentation.PROMISES, documentation.DocumentationSubject(kit, registration))

@@ -1,4 +1,4 @@
-"""What data sets promise."""
+"""The promises of data sets."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from torch import Tensor
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, same, size
-from translate_core.conformance.promise import Broken, NotTried, promise
+from translate_core.conformance.promise import Broken, NotTested, promise
 from translate_core.contracts.dataset import Dataset, Item, TrainSplit
 from translate_core.errors import UserError, explain
 from translate_core.runtime.randomness import numpy_generator
 
 
 class DatasetSubject:
-    """A data set, opened."""
+    """A data set, opened on first use."""
 
     def __init__(self, kit: Kit, block: Block) -> None:
         self.block = block
         self._stack = ExitStack()
 
     def build(self) -> Dataset:
-        """A fresh one, not opened."""
+        """A new data set, not opened."""
         dataset: Dataset = self.block()
         return dataset
 
     @cached_property
     def opened(self) -> Dataset:
-        """Raises NotTried where its images are not there."""
+        """The opened data set. Raises NotTested if its images cannot be read."""
         dataset = self.build()
         try:
             dataset.open()
         except UserError as error:
             name = self.block.registration.name
-            raise NotTried(
-                f"it cannot be opened here; say where images are with --set dataset.{name}.OPTION=VALUE\n{error}"
+            raise NotTested(
+                f"it cannot be opened here; set the place of its images with --set dataset.{name}.OPTION=VALUE\n{error}"
             ) from None
         return self._stack.enter_context(closing(dataset))
 
     def close(self) -> None:
-        """Gives back what was opened."""
+        """Closes the opened data set."""
         self._stack.close()
 
     @property
     def places(self) -> list[int]:
-        """The first draws and the last."""
+        """The indices of the first two draws, a middle one and the last."""
         count = len(self.opened.train)
         return sorted({0, 1 % count, count // 2, count - 1})
 
@@ -69,15 +69,15 @@ def builds(subject: DatasetSubject) -> None:
         raise Broken(f"cannot be built: {explain(error)}") from None
 
 
-@promise("opens", "a run opens it once, and every process of the loader uses what it opened", first=True)
+@promise("opens", "a run opens it once, and every loader process uses the opened data set", first=True)
 def opens(subject: DatasetSubject) -> None:
-    """Where its images are there."""
+    """If its images are available."""
     _ = subject.opened
 
 
 @promise(
-    "says what it holds",
-    "networks are built for `channels`, rehearsed at `size`, and an epoch is as long as `train`",
+    "declares its contents",
+    "networks are built for `channels`, the shape check runs at `size`, and an epoch is as long as `train`",
     first=True,
 )
 def declares(subject: DatasetSubject) -> None:
@@ -89,18 +89,18 @@ def declares(subject: DatasetSubject) -> None:
         or not channels
         or not all(isinstance(item, int) for item in channels.values())
     ):
-        raise Broken(f"`channels` must be numbers by domain, such as {{'A': 3, 'B': 3}}, not {channels!r}")
+        raise Broken(f"`channels` must map domains to numbers, such as {{'A': 3, 'B': 3}}, not {channels!r}")
     if not hasattr(dataset, "size") or not (dataset.size is None or len(dataset.size) == 2):
         raise Broken(f"`size` must be (height, width), or None, not {getattr(dataset, 'size', 'missing')!r}")
     if not hasattr(dataset, "train") or len(dataset.train) < 1:
-        raise Broken("`train` holds no images")
+        raise Broken("`train` has no images")
     if not isinstance(getattr(dataset, "test", None), Mapping):
-        raise Broken("`test` must be splits by domain, possibly none")
+        raise Broken("`test` must map domains to splits; it may be empty")
 
 
 @promise(
-    "draws images of the channels and the size that it says",
-    "a batch is made of them, and networks were built for those channels",
+    "draws images of the declared channels and size",
+    "they are stacked to a batch, and networks are built for those channels",
     first=True,
 )
 def draws_images(subject: DatasetSubject) -> None:
@@ -119,9 +119,9 @@ def _check_image(dataset: Dataset, what: str, name: str, picture: Any, expected:
         raise Broken(f"{what} is {found}, not an image (C, H, W)")
     domain = name.rpartition("_")[2]
     if domain in dataset.channels and picture.shape[0] != dataset.channels[domain]:
-        raise Broken(f"{what} has {picture.shape[0]} channels, and `channels` says {dataset.channels[domain]}")
+        raise Broken(f"{what} has {picture.shape[0]} channels, and `channels` declares {dataset.channels[domain]}")
     if expected is not None and tuple(picture.shape[1:]) != tuple(expected):
-        raise Broken(f"{what} is {size(picture)}, and `size` says {expected[0]}×{expected[1]}")
+        raise Broken(f"{what} is {size(picture)}, and `size` declares {expected[0]}×{expected[1]}")
     if picture.dtype != torch.uint8 and not picture.is_floating_point():
         raise Broken(f"{what} is {picture.dtype}: neither uint8 nor floating point")
     if picture.is_floating_point() and not bool((picture.abs() <= 1.0 + 1e-6).all()):
@@ -129,11 +129,11 @@ def _check_image(dataset: Dataset, what: str, name: str, picture: Any, expected:
 
 
 @promise(
-    "decides a draw by its index and generator alone",
-    "a run that was stopped goes on to the bit, however many processes load images",
+    "draws by index and generator alone",
+    "a resumed run equals an uninterrupted one bit for bit, with any number of loader processes",
 )
 def draws_are_pure(subject: DatasetSubject) -> None:
-    """The same in any order, wherever the ambient generators stand."""
+    """The same in any order, for different states of the ambient generators."""
     split = subject.opened.train
     with ambient(1):
         first = {place: _draw(split, place) for place in subject.places}
@@ -141,12 +141,12 @@ def draws_are_pure(subject: DatasetSubject) -> None:
         again = {place: _draw(split, place) for place in reversed(subject.places)}
     different = [str(place) for place in first if not same(first[place], again[place])]
     if different:
-        raise Broken(f"draw({different[0]}, rng) differs between two calls with generators at the same place")
+        raise Broken(f"draw({different[0]}, rng) differs between two calls with equal generators")
 
 
 @promise(
-    "survives being sent to another process",
-    "the split is pickled where loader processes are started anew",
+    "can be sent to another process",
+    "the split is pickled for loader processes that are spawned",
 )
 def can_be_pickled(subject: DatasetSubject) -> None:
     """A copy draws the same."""
@@ -160,36 +160,36 @@ def can_be_pickled(subject: DatasetSubject) -> None:
 
 
 @promise(
-    "shows test images by the name of their domain",
-    "samples and metrics translate `real_<domain>`, and compare with `target_<domain>` where there is one",
+    "names test images by their domain",
+    "samples and metrics translate `real_<domain>` and compare with `target_<domain>` if it exists",
     applies=lambda subject: bool(subject.opened.test),
 )
 def shows_test_images(subject: DatasetSubject) -> None:
-    """The first and the last of each domain, the same each time."""
+    """The first and the last of each domain, read twice."""
     for domain, split in subject.opened.test.items():
         if len(split) < 1:
-            raise Broken(f"`test['{domain}']` holds no images: leave the domain out")
+            raise Broken(f"`test['{domain}']` has no images: leave the domain out")
         for place in {0, len(split) - 1}:
             item = split[place]
             if f"real_{domain}" not in item:
-                raise Broken(f"test['{domain}'][{place}] holds {', '.join(item)}, and no 'real_{domain}'")
+                raise Broken(f"test['{domain}'][{place}] has {', '.join(item)}, and no 'real_{domain}'")
             for name, picture in item.items():
                 _check_image(subject.opened, f"test['{domain}'][{place}]['{name}']", name, picture, None)
             if not same(item, split[place]):
-                raise Broken(f"test['{domain}'][{place}] differs from one time to the next")
+                raise Broken(f"test['{domain}'][{place}] differs when it is read again")
             if not isinstance(split.name(place), str) or not split.name(place):
-                raise Broken(f"test['{domain}'].name({place}) is {split.name(place)!r}, not a name for people")
+                raise Broken(f"test['{domain}'].name({place}) is {split.name(place)!r}, not a non-empty text")
 
 
 @promise(
-    "has a fingerprint that stays",
-    "a run goes on only with the data that it began with, and knows it by that",
+    "has a stable fingerprint",
+    "a run resumes only with the data that it started with, which the fingerprint identifies",
 )
 def has_a_fingerprint(subject: DatasetSubject) -> None:
-    """The same for a second one that is opened and closed."""
+    """The same for a second data set that is opened and closed."""
     found = subject.opened.fingerprint()
     if not isinstance(found, str) or not found:
-        raise Broken(f"fingerprint() returns {found!r}, not a short text")
+        raise Broken(f"fingerprint() returns {found!r}, not a non-empty text")
     with closing(subject.build()) as other:
         other.open()
         if other.fingerprint() != found:

@@ -1,4 +1,4 @@
-"""What a component should say about itself. Nothing fails for it, but people see less."""
+"""Promises about the documentation of a component. They are advice: a plugin works without it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from translate_core.conformance.promise import Broken, promise
 
 
 class DocumentationSubject:
-    """A component as people read about it."""
+    """A component and the registry that it is listed in."""
 
     def __init__(self, kit: Kit, registration: Registration) -> None:
         self.kit = kit
@@ -20,30 +20,30 @@ class DocumentationSubject:
 
 
 @promise(
-    "says in a sentence what it is",
-    "`translate-plugins list`, and the choices that an editor offers, show the first sentence of its docstring",
+    "has a docstring",
+    "`translate-plugins list` and the completion of an editor show its first sentence",
     advice=True,
 )
-def says_what_it_is(subject: DocumentationSubject) -> None:
-    """A docstring of its own."""
+def has_a_docstring(subject: DocumentationSubject) -> None:
+    """Its own, not that of a base class."""
     if not documentation_of(subject.registration.component).summary:
         raise Broken("it has no docstring")
 
 
 @promise(
-    "says what each option means",
-    "`translate-plugins show`, and an editor that knows the schema, show the entries of the section `Args:`",
+    "describes each option",
+    "`translate-plugins show` and an editor with the schema show the entries of its section `Args:`",
     advice=True,
     applies=lambda subject: bool(subject.registration.options),
 )
 def describes_its_options(subject: DocumentationSubject) -> None:
-    """No option without an entry, and no entry without an option."""
+    """An entry for each option and an option for each entry."""
     missing = [item.path for item in option_texts(subject.registration, subject.kit.registry) if not item.meaning]
     stale = list(_stale(subject.registration))
     if missing:
-        raise Broken(f"the section `Args:` has nothing on {named(missing)}")
+        raise Broken(f"the section `Args:` does not describe {named(missing)}")
     if stale:
-        raise Broken(f"the section `Args:` describes {named(stale)}, and there is no such option")
+        raise Broken(f"the section `Args:` describes {named(stale)}, which is not an option")
 
 
 def _stale(registration: Registration) -> Iterator[str]:
@@ -51,4 +51,4 @@ def _stale(registration: Registration) -> Iterator[str]:
     yield from sorted(documentation_of(registration.component).own - known)
 
 
-PROMISES = (says_what_it_is, describes_its_options)
+PROMISES = (has_a_docstring, describes_its_options)

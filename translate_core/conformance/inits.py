@@ -1,4 +1,4 @@
-"""What initialisations promise."""
+"""The promises of initialisations."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from translate_core.runtime.randomness import seeded
 
 
 class InitSubject:
-    """An initialisation, and a network with the usual layers."""
+    """An initialisation, applied to a network with the usual layers."""
 
     def __init__(self, kit: Kit, block: Block) -> None:
         self.block = block
 
     def initialised(self, seed: int = 0) -> nn.Module:
-        """The network after it, as a run does it: without gradients, at a derived seed."""
+        """The network after the call, as in a run: without gradients, at a derived seed."""
         network = _network()
         with seeded(seed, "init"), torch.no_grad():
             self.block(network=network)
@@ -47,22 +47,22 @@ def _network() -> nn.Module:
 
 
 @promise(
-    "takes a network with the usual layers", "it is called on every new network, whatever that is built of", first=True
+    "accepts a network with the usual layers", "it is called on every new network, whatever its layers", first=True
 )
-def takes_networks(subject: InitSubject) -> None:
+def accepts_networks(subject: InitSubject) -> None:
     """Convolutions, linear layers, norms with and without weights, spectral norm."""
     try:
         subject.initialised()
     except Exception as error:  # whatever a component raises
-        raise Broken(f"fails on such a network: {explain(error)}") from None
+        raise Broken(f"fails on a network with convolutions, linear layers and norms: {explain(error)}") from None
 
 
 @promise(
-    "changes values in place, and nothing else",
-    "optimizers, checkpoints and weights of others know parameters by name and shape",
+    "changes nothing but values, in place",
+    "optimizers, checkpoints and weights from elsewhere identify parameters by name and shape",
 )
 def keeps_parameters(subject: InitSubject) -> None:
-    """The same parameters, of the same shapes, finite and trainable as before."""
+    """The same parameters with the same shapes, finite, and trainable as before."""
     network = _network()
     before = {name: (id(item), tuple(item.shape), item.requires_grad) for name, item in network.named_parameters()}
     with seeded(0, "init"), torch.no_grad():
@@ -70,26 +70,24 @@ def keeps_parameters(subject: InitSubject) -> None:
     after = {name: (id(item), tuple(item.shape), item.requires_grad) for name, item in network.named_parameters()}
     changed = [name for name in before if after.get(name) != before[name]] + sorted(after.keys() - before.keys())
     if changed:
-        raise Broken(
-            f"{named(changed)} is another parameter after it, of another shape, or no longer trained as before"
-        )
+        raise Broken(f"{named(changed)} is replaced, has another shape, or another requires_grad")
     if not finite(dict(network.state_dict())):
-        raise Broken("it leaves values that are not finite")
+        raise Broken("leaves values that are not finite")
 
 
 @promise(
     "draws the same from the same seed",
-    "`training.seed` decides every draw; only torch's and numpy's generators are set to it",
+    "`training.seed` decides every draw, and only the generators of torch and numpy are seeded",
 )
 def is_decided_by_the_seed(subject: InitSubject) -> None:
-    """Twice, while Python's own generator goes on."""
+    """Twice, with different states of Python's own generator."""
     random.seed(1)
     one = subject.initialised().state_dict()
     random.seed(2)
     other = subject.initialised().state_dict()
     different = [name for name in one if not same(one[name], other[name])]
     if different:
-        raise Broken(f"{named(different)} differs between two that were initialised from one seed")
+        raise Broken(f"{named(different)} differs between two initialisations at the same seed")
 
 
-PROMISES = (takes_networks, keeps_parameters, is_decided_by_the_seed)
+PROMISES = (accepts_networks, keeps_parameters, is_decided_by_the_seed)

@@ -1,4 +1,4 @@
-"""What trials work with: components with the options that the user gave, and small things to try them on."""
+"""Tools of the checks: components with the options of the user, images, seeds and comparisons."""
 
 from __future__ import annotations
 
@@ -15,39 +15,42 @@ from torch import Tensor, nn
 
 from translate_core.components.blocks import Block, resolve_block
 from translate_core.components.registry import Registration, Registry
-from translate_core.conformance.promise import Broken, NotTried
+from translate_core.conformance.promise import Broken, NotTested
 from translate_core.runtime.randomness import seeded, torch_generator
 from translate_core.storage.checkpoints import check_plain
 
 SIDE = 64
-"""Of the images that components are tried on, unless they need larger ones."""
+"""Height and width of the images in the checks, unless a component needs larger ones."""
 
 
 @dataclass
 class Kit:
-    """The registry, and options given by the user: (kind, name) -> a part of the block."""
+    """The registry, and the options of the user.
+
+    settings: (kind, name) -> some of the component's options.
+    """
 
     registry: Registry
     settings: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     def block(self, registration: Registration) -> Block:
-        """The component with the user's options and else its defaults.
+        """The component with the options of the user, and its defaults for all others.
 
-        Raises NotTried for options that nobody gave, UserError for options that do not fit.
+        Raises NotTested for missing options, UserError for options that do not fit.
         """
         given = self.settings.get((registration.kind, registration.name), {})
         needed = [name for name, option in registration.options.items() if option.required and name not in given]
         if needed:
             sets = " ".join(f"--set {registration.kind}.{registration.name}.{name}=VALUE" for name in needed)
-            raise NotTried(f"it needs {' and '.join(needed)}: add {sets}")
+            raise NotTested(f"it needs {' and '.join(needed)}: add {sets}")
         return resolve_block(self.registry, registration.kind, {"type": registration.name, **given})
 
     def blocks(self, kind: str) -> Iterator[Block]:
-        """Every component of a kind that can be built with what was given."""
+        """Every component of a kind whose required options are set."""
         for name in self.registry.names(kind):
             try:
                 yield self.block(self.registry.get(kind, name))
-            except NotTried:
+            except NotTested:
                 continue
 
 
@@ -59,9 +62,9 @@ def image(channels: int, height: int = SIDE, width: int = SIDE, *, count: int = 
 
 @contextmanager
 def ambient(seed: int, *, elsewhere: int | None = None) -> Iterator[None]:
-    """torch's ambient generator at that seed inside, numpy's and Python's too unless they are to be elsewhere.
+    """Seeds the ambient generators of torch, numpy and Python inside the block and restores them on exit.
 
-    As they were before afterwards.
+    elsewhere: another seed for the generators of numpy and Python.
     """
     others = seed if elsewhere is None else elsewhere
     before = random.getstate()
@@ -86,7 +89,7 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 
 def scalar_of(value: Any) -> Tensor:
-    """A sum of all tensors in which every element counts differently."""
+    """The sum of all floating-point tensors, each element with its own weight."""
     parts = [
         (tensor * torch.linspace(0.5, 1.5, tensor.numel(), dtype=tensor.dtype, device=tensor.device).view(tensor.shape))
         for tensor in tensors_in(value)
@@ -96,7 +99,7 @@ def scalar_of(value: Any) -> Tensor:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values hold the same tensors and numbers, to the bit."""
+    """Whether two values have the same tensors and numbers, bit for bit."""
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         both = isinstance(one, Tensor) and isinstance(other, Tensor)
         return both and one.dtype == other.dtype and one.shape == other.shape and bool(_equal(one, other).all())
@@ -110,12 +113,12 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _equal(one: Tensor, other: Tensor) -> Tensor:
-    """Element by element; what is no number equals itself here."""
+    """Equality by element; NaN equals NaN here."""
     return (one == other) | (one.isnan() & other.isnan()) if one.is_floating_point() else one == other
 
 
 def largest_difference(one: Any, other: Any) -> float:
-    """Between the tensors of two values of equal shapes; infinity where shapes differ."""
+    """The largest absolute difference between the tensors of two values; infinity if their shapes differ."""
     ours, theirs = [[tensor.detach() for tensor in tensors_in(value)] for value in (one, other)]
     if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
         return float("inf")
@@ -123,19 +126,19 @@ def largest_difference(one: Any, other: Any) -> float:
 
 
 def finite(value: Any) -> bool:
-    """Whether every tensor in it is."""
+    """Whether all values of all floating-point tensors are finite."""
     return all(bool(tensor.isfinite().all()) for tensor in tensors_in(value) if tensor.is_floating_point())
 
 
 def size(tensor: Tensor) -> str:
-    """A shape in words: 2×3×64×64."""
+    """The shape of a tensor as text: 2×3×64×64."""
     return "×".join(map(str, tensor.shape)) or "a scalar"
 
 
 def saved_and_loaded(state: Any, what: str) -> Any:
-    """A state as a checkpoint would give it back.
+    """A state after a round trip through a checkpoint. what: its description in messages.
 
-    Raises UserError when it is not plain, Broken when it cannot be read.
+    Raises UserError if it is not plain data, Broken if it cannot be loaded.
     """
     check_plain(state, what)
     stream = io.BytesIO()
@@ -148,11 +151,11 @@ def saved_and_loaded(state: Any, what: str) -> Any:
 
 
 def named(names: Sequence[str], most: int = 6) -> str:
-    """A list of names for a message, shortened."""
+    """Names joined for a message; at most `most` of them."""
     listed = ", ".join(names[:most])
     return f"{listed} and {len(names) - most} more" if len(names) > most else listed
 
 
 def parameters_without(module: nn.Module, reached: set[int]) -> list[str]:
-    """Names of the trainable parameters whose id is not among those."""
+    """The names of the trainable parameters whose id is not in `reached`."""
     return [name for name, item in module.named_parameters() if item.requires_grad and id(item) not in reached]

@@ -1,4 +1,4 @@
-"""What methods promise."""
+"""The promises of methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, image, named, same, size, tensors_in
 from translate_core.conformance.promise import Broken, promise
-from translate_core.conformance.stage import CHANNELS, Casting, Stage, cast
+from translate_core.conformance.setup import CHANNELS, BuiltMethod, MethodSetup, set_up
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
@@ -24,24 +24,24 @@ from translate_core.training.failure import why_it_failed
 
 
 class MethodSubject:
-    """A method, with small or registered networks in its roles."""
+    """A method with plain or registered networks for its roles."""
 
     def __init__(self, kit: Kit, block: Block) -> None:
         self.kit = kit
         self.block = block
 
     @cached_property
-    def casting(self) -> Casting:
-        """Who plays which role. Raises NotTried where a role asks for what no registered component has."""
-        return cast(self.kit, self.block)
+    def setup(self) -> MethodSetup:
+        """The networks of its roles. Raises NotTested if a role needs what no registered component has."""
+        return set_up(self.kit, self.block)
 
-    def stage(self) -> Stage:
-        """Its networks without values."""
-        return self.casting.stage("meta")
+    def build(self) -> BuiltMethod:
+        """Its networks on the meta device."""
+        return self.setup.build("meta")
 
 
-def _ask(batch: Method, name: str, what: str) -> Any:
-    """A tensor of a batch on the meta device. Raises Broken."""
+def _compute(batch: Method, name: str, what: str) -> Any:
+    """A tensor of a batch on the meta device. what: its description in messages. Raises Broken."""
     try:
         with torch.device("meta"):
             return batch[name]
@@ -51,7 +51,7 @@ def _ask(batch: Method, name: str, what: str) -> Any:
         raise Broken(f"{what} {why_it_failed(error)}") from None
 
 
-@promise("builds", "a run builds it first of all", first=True)
+@promise("builds", "a run builds it before anything else", first=True)
 def builds(subject: MethodSubject) -> None:
     """From its options alone."""
     try:
@@ -61,105 +61,105 @@ def builds(subject: MethodSubject) -> None:
 
 
 @promise(
-    "computes every tensor, without reading values",
-    "a recipe may ask for any tensor by name; all that it asks for is rehearsed on meta tensors before a run starts",
+    "computes every tensor without reading values",
+    "a recipe may name any tensor, and the shape check computes it on meta tensors before a run starts",
     first=True,
 )
 def computes_tensors(subject: MethodSubject) -> None:
-    """From what the data supplies, and the true counterparts that test images may have."""
-    batch = subject.stage().batch(truths=True)
-    for name in subject.casting.method.tensor_names():
-        value = _ask(batch, name, f"tensor '{name}'")
+    """From the images of the data, with `target_<domain>` as test images may have."""
+    batch = subject.build().batch(targets=True)
+    for name in subject.setup.method.tensor_names():
+        value = _compute(batch, name, f"tensor '{name}'")
         if not tensors_in(value):
             raise Broken(f"tensor '{name}' is {type(value).__name__}, not a tensor or a list of them")
 
 
 @promise(
-    "gives its discriminators what they can judge",
-    "adversarial losses show each network in `adversarial_pairs` the two tensors that stand there",
+    "has adversarial pairs that fit its discriminators",
+    "adversarial losses call each network in `adversarial_pairs` with its two tensors",
     applies=lambda subject: bool(subject.block.registration.component.adversarial_pairs),
 )
-def judges(subject: MethodSubject) -> None:
-    """Each real and each fake."""
-    stage = subject.stage()
-    batch = stage.batch(truths=True)
-    for name, pair in subject.casting.method.adversarial_pairs.items():
+def has_fitting_pairs(subject: MethodSubject) -> None:
+    """With each real and each fake tensor."""
+    built = subject.build()
+    batch = built.batch(targets=True)
+    for name, pair in subject.setup.method.adversarial_pairs.items():
         for tensor in pair:
-            given = _ask(batch, tensor, f"tensor '{tensor}'")
+            given = _compute(batch, tensor, f"tensor '{tensor}'")
             try:
                 with torch.device("meta"):
                     batch.network(name)(given)
             except Exception as error:  # whatever a network raises
-                raise Broken(f"{name} cannot judge '{tensor}': {explain(error)}") from None
+                raise Broken(f"{name} cannot be called with '{tensor}': {explain(error)}") from None
 
 
 @promise(
-    "uses every network that it asks for",
-    "a recipe has to describe each role, and a network that nothing calls is never trained",
+    "uses every network of its roles",
+    "a recipe configures each role, and a network that nothing calls is never trained",
 )
 def uses_networks(subject: MethodSubject) -> None:
-    """In a tensor, or as a judge."""
-    stage = subject.stage()
-    batch = stage.batch(truths=True)
-    for name in subject.casting.method.tensor_names():
-        _ask(batch, name, f"tensor '{name}'")
-    idle = set(stage.modules) - stage.calls.reached - set(subject.casting.method.adversarial_pairs)
+    """In a tensor or in `adversarial_pairs`."""
+    built = subject.build()
+    batch = built.batch(targets=True)
+    for name in subject.setup.method.tensor_names():
+        _compute(batch, name, f"tensor '{name}'")
+    idle = set(built.modules) - built.calls.reached - set(subject.setup.method.adversarial_pairs)
     if idle:
-        raise Broken(f"no tensor comes of {named(sorted(idle))}, which judges nothing either")
+        raise Broken(f"no tensor and no adversarial pair uses {named(sorted(idle))}")
 
 
 @promise(
-    "translates in every direction that it offers",
-    "samples, metrics and translate-apply have an image of the source domain and nothing else",
+    "translates in each of its directions",
+    "samples, metrics and translate-apply supply an image of the source domain and nothing else",
     applies=lambda subject: bool(subject.block.registration.component.directions),
 )
 def translates(subject: MethodSubject) -> None:
-    """An image from `given` alone, with whatever is always shown beside it."""
-    stage = subject.stage()
-    for name, direction in subject.casting.method.directions.items():
-        batch = _translating(stage, direction, {})
-        output = _ask(batch, direction.output, f"direction {name}: '{direction.output}'")
-        side = subject.casting.side
+    """The output from `given` alone, and the tensors that are always shown beside it."""
+    built = subject.build()
+    for name, direction in subject.setup.method.directions.items():
+        batch = _translating(built, direction, {})
+        output = _compute(batch, direction.output, f"direction {name}: '{direction.output}'")
+        side = subject.setup.side
         if not isinstance(output, Tensor) or output.dim() != 4 or output.shape[-2:] != (side, side):
             found = size(output) if isinstance(output, Tensor) else type(output).__name__
             raise Broken(f"direction {name}: '{direction.output}' is {found}, not an image of the size of its input")
         for shown in direction.always:
-            _ask(batch, shown, f"direction {name}: '{shown}', which is always shown,")
+            _compute(batch, shown, f"direction {name}: '{shown}', which is always shown,")
 
 
 @promise(
-    "takes what it lets a user choose",
-    "translate-apply draws a choice, or takes it from an image that the user gives",
+    "accepts its choices",
+    "translate-apply draws a choice, or computes it from an image of the user",
     applies=lambda subject: any(item.choices for item in subject.block.registration.component.directions.values()),
 )
 def takes_choices(subject: MethodSubject) -> None:
-    """What is found in an image stands in for what would be drawn."""
-    stage = subject.stage()
-    for name, direction in subject.casting.method.directions.items():
+    """The value from an image replaces the drawn one."""
+    built = subject.build()
+    for name, direction in subject.setup.method.directions.items():
         for choice in direction.choices:
             what = f"direction {name}, choice {choice.name}:"
-            drawn = _ask(_translating(stage, direction, {}), choice.drawn, f"{what} '{choice.drawn}'")
-            donor = _translating(stage, direction, {}, given=f"real_{choice.domain}")
-            taken = _ask(donor, choice.taken, f"{what} '{choice.taken}'")
+            drawn = _compute(_translating(built, direction, {}), choice.drawn, f"{what} '{choice.drawn}'")
+            donor = _translating(built, direction, {}, given=f"real_{choice.domain}")
+            taken = _compute(donor, choice.taken, f"{what} '{choice.taken}'")
             if drawn.shape[1:] != taken.shape[1:]:
                 raise Broken(
-                    f"{what} '{choice.drawn}' is {size(drawn)} where it is drawn, and '{choice.taken}' {size(taken)}"
+                    f"{what} the drawn '{choice.drawn}' is {size(drawn)}, and '{choice.taken}' is {size(taken)}"
                 )
-            chosen = _translating(stage, direction, {choice.drawn: taken[:1]})
-            _ask(chosen, direction.output, f"{what} '{direction.output}' with it")
+            chosen = _translating(built, direction, {choice.drawn: taken[:1]})
+            _compute(chosen, direction.output, f"{what} '{direction.output}' with it")
 
 
-def _translating(stage: Stage, direction: Direction, more: dict[str, Tensor], given: str = "") -> Method:
-    """A batch as translations are computed: one image, no gradients, evaluation mode."""
-    for module in stage.modules.values():
+def _translating(built: BuiltMethod, direction: Direction, more: dict[str, Tensor], given: str = "") -> Method:
+    """A batch as in translation: one image, no gradients, evaluation mode."""
+    for module in built.modules.values():
         module.eval()
-    side = stage.casting.side
+    side = built.setup.side
     images = {given or direction.given: image(CHANNELS, side, side, count=1).to("meta"), **more}
-    return stage.batch(given=images, grad=False)
+    return built.batch(given=images, grad=False)
 
 
 class _AmbientDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Remembers operators that draw from torch's ambient generator."""
+    """Records operators that draw from torch's ambient generator."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -174,20 +174,20 @@ class _AmbientDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @promise(
     "draws from the batch alone",
-    "what `self.rng`, `normal`, `uniform` and `permutation` draw is decided by seed, step and name; what an "
-    "ambient generator draws changes with whatever else draws, such as another loss",
+    "the draws of `self.rng`, `normal`, `uniform` and `permutation` are determined by seed, step and name; those of an "
+    "ambient generator change with every other draw, such as that of a loss",
 )
 def draws_from_the_batch(subject: MethodSubject) -> None:
-    """Nothing moves an ambient generator while every tensor is computed; dropout, which may, is off."""
-    stage = subject.stage()
-    for module in stage.modules.values():
+    """Computing every tensor leaves the ambient generators unchanged; dropout, which may draw from them, is off."""
+    built = subject.build()
+    for module in built.modules.values():
         module.eval()
-    batch = stage.batch(grad=False, truths=True)
+    batch = built.batch(grad=False, targets=True)
     draws = _AmbientDraws()
     before = _ambient_state()
     with draws:
-        for name in subject.casting.method.tensor_names():
-            _ask(batch, name, f"tensor '{name}'")
+        for name in subject.setup.method.tensor_names():
+            _compute(batch, name, f"tensor '{name}'")
             if draws.found or not same(before, _ambient_state()):
                 what = f"torch.{draws.found[0]} without a generator" if draws.found else "numpy's or Python's generator"
                 raise Broken(f"the tensor '{name}' is drawn by {what}")
@@ -198,24 +198,24 @@ def _ambient_state() -> list[Any]:
 
 
 @promise(
-    "lets its after_update be called",
+    "supports after_update",
     "the engine calls it without gradients after every update of a side",
 )
-def takes_after_update(subject: MethodSubject) -> None:
+def supports_after_update(subject: MethodSubject) -> None:
     """For each side."""
-    stage = subject.stage()
+    built = subject.build()
     with torch.no_grad(), torch.device("meta"):
-        for side in sides(subject.casting.method.roles):
-            subject.casting.method.after_update(side, stage.handles)
+        for side in sides(subject.setup.method.roles):
+            subject.setup.method.after_update(side, built.handles)
 
 
 PROMISES = (
     builds,
     computes_tensors,
-    judges,
+    has_fitting_pairs,
     uses_networks,
     translates,
     takes_choices,
     draws_from_the_batch,
-    takes_after_update,
+    supports_after_update,
 )

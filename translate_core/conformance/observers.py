@@ -1,4 +1,4 @@
-"""What observers promise."""
+"""The promises of observers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _LENGTH = 6
 
 
 class ObserverSubject:
-    """An observer, and a run that is told to it."""
+    """An observer of a fake run."""
 
     def __init__(self, kit: Kit, block: Block) -> None:
         self.block = block
 
     def build(self) -> Observer:
-        """A fresh one."""
+        """A new observer."""
         observer: Observer = self.block()
         return observer
 
 
-def _tell(observer: Observer, folder: Path, start: int, stop: int) -> dict[str, Any]:
-    """A session of a run from one step to another; what was shown on the way."""
+def _fake_run(observer: Observer, folder: Path, start: int, stop: int) -> dict[str, Any]:
+    """Calls the observer as a run from `start` to `stop` would; returns the arguments by name."""
     recipe = {"method": {"type": "tried"}, "training": {"length": f"{_LENGTH} steps"}}
     shown: dict[str, Any] = {"recipe": recipe, "losses": {}, "rates": {}, "samples": [], "results": []}
     observer.on_start(RunInfo("tried", folder, recipe, start, _LENGTH, 3, 2))
@@ -61,8 +61,8 @@ def _picture(seed: int) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def _in_silence() -> Iterator[Path]:
-    """A run folder that goes away again; what is printed goes nowhere."""
+def _silent_folder() -> Iterator[Path]:
+    """A temporary run folder; stdout and stderr are discarded inside the block."""
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.redirect_stdout(io.StringIO()),
@@ -71,7 +71,7 @@ def _in_silence() -> Iterator[Path]:
         yield Path(folder)
 
 
-@promise("builds", "each run builds its own, before there is a run folder", first=True)
+@promise("builds", "each run builds its own before the run folder exists", first=True)
 def builds(subject: ObserverSubject) -> None:
     """From its options alone."""
     try:
@@ -80,39 +80,39 @@ def builds(subject: ObserverSubject) -> None:
         raise Broken(f"cannot be built: {explain(error)}") from None
 
 
-@promise("hears a whole run", "an observer that raises ends the run that it watches", first=True)
-def hears_a_run(subject: ObserverSubject) -> None:
-    """Every call, in the order in which a run makes them."""
-    with _in_silence() as folder:
-        _tell(subject.build(), folder, 0, _LENGTH)
+@promise("observes a whole run", "an exception in an observer ends the run", first=True)
+def observes_a_run(subject: ObserverSubject) -> None:
+    """Every call, in the order of a run."""
+    with _silent_folder() as folder:
+        _fake_run(subject.build(), folder, 0, _LENGTH)
 
 
 @promise(
-    "hears a run that stops and goes on",
-    "Ctrl-C and the same command again is how people work; the folder then holds what was written before",
+    "observes a run that is interrupted and resumed",
+    "a run is resumed by the same command, and the folder then has the files of the first session",
 )
-def hears_it_go_on(subject: ObserverSubject) -> None:
-    """Stopped before the first step, stopped on the way, and gone on from a step that was seen before."""
-    with _in_silence() as folder:
-        _tell(subject.build(), folder, 0, 0)
-        _tell(subject.build(), folder, 0, 4)
-        _tell(subject.build(), folder, 2, _LENGTH)
+def observes_a_resumed_run(subject: ObserverSubject) -> None:
+    """Stopped before the first step, stopped later, and resumed from a step that it has already observed."""
+    with _silent_folder() as folder:
+        _fake_run(subject.build(), folder, 0, 0)
+        _fake_run(subject.build(), folder, 0, 4)
+        _fake_run(subject.build(), folder, 2, _LENGTH)
 
 
-@promise("changes nothing that it is shown", "other observers are shown the same, and the run goes on with it")
-def changes_nothing(subject: ObserverSubject) -> None:
+@promise("does not modify its arguments", "other observers and the run use the same objects")
+def does_not_modify_arguments(subject: ObserverSubject) -> None:
     """Losses, pictures, results, the recipe."""
-    with _in_silence() as folder:
-        shown = _tell(subject.build(), folder, 0, _LENGTH)
-        expected = _tell(Observer(), folder, 0, _LENGTH)
+    with _silent_folder() as folder:
+        shown = _fake_run(subject.build(), folder, 0, _LENGTH)
+        expected = _fake_run(Observer(), folder, 0, _LENGTH)
     for name, value in expected.items():
         ours, theirs = _plain(value), _plain(shown[name])
         if not same(ours, theirs):
-            raise Broken(f"changes the {name} that it is shown")
+            raise Broken(f"changes the {name} in its arguments")
 
 
 def _plain(value: Any) -> Any:
     return [vars(item) for item in value] if isinstance(value, list) else value
 
 
-PROMISES = (builds, hears_a_run, hears_it_go_on, changes_nothing)
+PROMISES = (builds, observes_a_run, observes_a_resumed_run, does_not_modify_arguments)

@@ -1,4 +1,4 @@
-"""What optimizers promise."""
+"""The promises of optimizers."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> 
     optimizer.zero_grad(set_to_none=True)
 
 
-@promise("makes a torch optimizer of every parameter", "a side is updated by exactly one optimizer", first=True)
-def makes_one(subject: OptimizerSubject) -> None:
-    """A torch.optim.Optimizer that holds what it was given."""
+@promise("returns a torch optimizer of all parameters", "each side is updated by exactly one optimizer", first=True)
+def returns_an_optimizer(subject: OptimizerSubject) -> None:
+    """A torch.optim.Optimizer whose groups contain every parameter of `params`."""
     try:
         network, optimizer = subject.build()
     except Exception as error:  # whatever a component raises
@@ -46,25 +46,25 @@ def makes_one(subject: OptimizerSubject) -> None:
         raise Broken(f"leaves out {named(lost)}")
 
 
-@promise("updates every parameter", "what is never updated is never learned", first=True)
+@promise("updates every parameter", "a parameter that is never updated is never trained", first=True)
 def updates(subject: OptimizerSubject) -> None:
-    """To finite values, in a step; in float64, where a small rate is not lost in rounding."""
+    """One step gives finite values; in float64, where a small rate is not lost by rounding."""
     network, optimizer = subject.build(torch.float64)
     before = {name: item.detach().clone() for name, item in network.named_parameters()}
     _step(network, optimizer, 0)
     still = [name for name, item in network.named_parameters() if same(item.detach(), before[name])]
     if still:
-        raise Broken(f"a step leaves {named(still)} as it was")
+        raise Broken(f"a step does not change {named(still)}")
     if not all(item.isfinite().all() for item in network.parameters()):
-        raise Broken("a step makes parameters that are not finite")
+        raise Broken("a step gives parameters that are not finite")
 
 
 @promise(
-    "learns at the rate in its groups",
+    "uses the learning rate of its groups",
     "the schedule sets group['lr'] before every step",
 )
-def obeys_the_rate(subject: OptimizerSubject) -> None:
-    """At a rate of 0 nothing changes, also after other steps."""
+def uses_the_rate(subject: OptimizerSubject) -> None:
+    """At a rate of 0 no parameter changes, not even after steps at other rates."""
     network, optimizer = subject.build()
     if not all("lr" in group for group in optimizer.param_groups):
         raise Broken("its parameter groups have no 'lr'")
@@ -77,29 +77,29 @@ def obeys_the_rate(subject: OptimizerSubject) -> None:
         raise Broken("parameters change at a rate of 0")
 
 
-@promise("passes over parameters without a gradient", "a loss may be switched off, and reach only a part of a network")
-def passes_over(subject: OptimizerSubject) -> None:
-    """A step where some have none."""
+@promise("skips parameters without a gradient", "a loss may reach a part of a network only")
+def skips_missing_gradients(subject: OptimizerSubject) -> None:
+    """A step in which some parameters have no gradient."""
     network, optimizer = subject.build()
     first = next(iter(network.parameters()))
     first.square().sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
 
-@promise("goes on from its state_dict", "a checkpoint keeps it, and a run goes on from that to the bit")
-def goes_on(subject: OptimizerSubject) -> None:
-    """Saved after two steps, loaded with weights_only, the next steps are the same."""
+@promise("is restored by its state_dict", "a run resumes from a checkpoint bit for bit")
+def is_restored(subject: OptimizerSubject) -> None:
+    """Saved after two steps and loaded with weights_only, its next steps are the same."""
     network, optimizer = subject.build()
     for number in range(2):
         _step(network, optimizer, number)
-    twin, other = subject.build()
-    twin.load_state_dict(network.state_dict())
+    restored, other = subject.build()
+    restored.load_state_dict(network.state_dict())
     other.load_state_dict(saved_and_loaded(optimizer.state_dict(), "its state_dict"))
     for number in range(2, 4):
         _step(network, optimizer, number)
-        _step(twin, other, number)
-    if not same([*network.parameters()], [*twin.parameters()]):
-        raise Broken("it steps otherwise after its state was saved and loaded")
+        _step(restored, other, number)
+    if not same([*network.parameters()], [*restored.parameters()]):
+        raise Broken("its steps differ after its state was saved and loaded")
 
 
-PROMISES = (makes_one, updates, obeys_the_rate, passes_over, goes_on)
+PROMISES = (returns_an_optimizer, updates, uses_the_rate, skips_missing_gradients, is_restored)

@@ -1,4 +1,4 @@
-"""What pools promise."""
+"""The promises of pools."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _QUERIES = 12
 
 
 class PoolSubject:
-    """A pool, and queries of images that differ."""
+    """A pool, queried with different images."""
 
     def __init__(self, kit: Kit, block: Block) -> None:
         self.block = block
 
     def build(self) -> Pool:
-        """A fresh one."""
+        """A new pool."""
         pool: Pool = self.block()
         return pool
 
     def query(self, pool: Pool, number: int) -> Tensor:
-        """The answer to query `number`, of two images."""
+        """The result of query `number`, with two images."""
         return pool.query(_images(number), torch_generator(0, "query", number))
 
 
@@ -35,7 +35,7 @@ def _images(number: int) -> Tensor:
     return image(3, 8, 8, seed=number)
 
 
-@promise("builds", "each discriminator gets one of its own", first=True)
+@promise("builds", "each discriminator has its own pool", first=True)
 def builds(subject: PoolSubject) -> None:
     """From its options alone."""
     try:
@@ -45,12 +45,12 @@ def builds(subject: PoolSubject) -> None:
 
 
 @promise(
-    "returns as many images as it is given, of the same shape and type",
-    "the discriminator compares them with as many real ones",
+    "returns images of the same number, shape and type",
+    "the discriminator compares them with the same number of real images",
     first=True,
 )
 def keeps_shapes(subject: PoolSubject) -> None:
-    """Query after query, and without values on the meta device."""
+    """In several queries, and on the meta device."""
     pool = subject.build()
     for number in range(_QUERIES):
         output = subject.query(pool, number)
@@ -65,45 +65,45 @@ def keeps_shapes(subject: PoolSubject) -> None:
 
 
 @promise(
-    "draws from the generator that it is given",
-    "a run that was stopped goes on to the bit, since that generator is derived from the step",
+    "draws from its generator alone",
+    "that generator is derived from the step, so a resumed run equals an uninterrupted one bit for bit",
 )
 def draws_from_its_generator(subject: PoolSubject) -> None:
-    """The same answers wherever the ambient generators stand."""
-    answers = []
+    """The same results for different states of the ambient generators."""
+    results = []
     for seed in (1, 2):
         with ambient(seed):
             pool = subject.build()
-            answers.append([subject.query(pool, number) for number in range(_QUERIES)])
-    if not same(*answers):
-        raise Broken("its answers depend on torch's, numpy's or Python's ambient generator")
+            results.append([subject.query(pool, number) for number in range(_QUERIES)])
+    if not same(*results):
+        raise Broken("its results depend on torch's, numpy's or Python's ambient generator")
 
 
-@promise("leaves the images that it is given as they are", "losses use them after it")
-def leaves_images(subject: PoolSubject) -> None:
-    """No operation in place on its argument."""
+@promise("does not modify its images", "losses use them after the query")
+def does_not_modify_images(subject: PoolSubject) -> None:
+    """No in-place operation on its argument."""
     pool = subject.build()
     for number in range(_QUERIES):
         given = _images(number)
         pool.query(given, torch_generator(0, "query", number))
         if not same(given, _images(number)):
-            raise Broken("overwrites the images that it is given")
+            raise Broken("overwrites its images")
 
 
 @promise(
-    "goes on from its state",
-    "a checkpoint keeps it (get_extra_state, set_extra_state), and a run goes on from that to the bit",
+    "is restored by its state_dict",
+    "a checkpoint has its state (get_extra_state, set_extra_state), and a run resumes from it bit for bit",
 )
-def goes_on(subject: PoolSubject) -> None:
-    """Saved after some queries, loaded with weights_only, it answers as the original would."""
+def is_restored(subject: PoolSubject) -> None:
+    """Saved after some queries and loaded with weights_only, it returns the same images as the original."""
     pool = subject.build()
     for number in range(_QUERIES):
         subject.query(pool, number)
-    twin = subject.build()
-    twin.load_state_dict(saved_and_loaded(pool.state_dict(), "its state_dict"))
+    restored = subject.build()
+    restored.load_state_dict(saved_and_loaded(pool.state_dict(), "its state_dict"))
     for number in range(_QUERIES, 3 * _QUERIES):
-        if not same(subject.query(pool, number), subject.query(twin, number)):
-            raise Broken("it answers otherwise after its state was saved and loaded")
+        if not same(subject.query(pool, number), subject.query(restored, number)):
+            raise Broken("its results differ after its state was saved and loaded")
 
 
-PROMISES = (builds, keeps_shapes, draws_from_its_generator, leaves_images, goes_on)
+PROMISES = (builds, keeps_shapes, draws_from_its_generator, does_not_modify_images, is_restored)

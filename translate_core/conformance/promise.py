@@ -1,4 +1,4 @@
-"""Promises: what a component must do, why, and whether it does."""
+"""Promises: what a component must do, why, and the check."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from translate_core.errors import UserError
 from translate_core.training.failure import why_it_failed
 
 
-class Broken(Exception):  # noqa: N818 - what a trial found, not an error of ours
-    """A component does not keep a promise. The message says what it did instead."""
+class Broken(Exception):  # noqa: N818 - a finding, not an error of the engine
+    """A component does not keep a promise. The message states what it does instead."""
 
 
-class NotTried(Exception):  # noqa: N818
-    """A promise cannot be tried here. The message says why, and what would help."""
+class NotTested(Exception):  # noqa: N818
+    """A promise cannot be checked here. The message states the reason and a remedy."""
 
 
 class Status(enum.Enum):
-    """How a trial ended. ADVICE: nothing fails for it, but people see less than they could."""
+    """The outcome of a check. ADVICE: nothing fails, but documentation or a warning is missing."""
 
     KEPT = "✓"
     BROKEN = "✗"
-    NOT_TRIED = "–"
+    NOT_TESTED = "–"
     ADVICE = "!"
 
 
@@ -32,15 +32,15 @@ class Status(enum.Enum):
 class Promise:
     """One thing that the engine relies on.
 
-    says: in words that go on from the component's name: "keeps the size of an image". why: what fails without it.
-    trial: raises Broken or NotTried; whatever else it raises is the component's.
-    first: whether nothing after it can be tried where it is broken. advice: whether the plugin works without it.
-    applies: whether the component promises it at all.
+    text: continues the component's name: "keeps the size of an image". why: what fails without it.
+    check: raises Broken or NotTested; any other exception is the component's fault.
+    first: whether later promises cannot be checked if it is broken. advice: whether the plugin works without it.
+    applies: whether the promise applies to the component.
     """
 
-    says: str
+    text: str
     why: str
-    trial: Callable[[Any], None]
+    check: Callable[[Any], None]
     first: bool = False
     advice: bool = False
     applies: Callable[[Any], bool] = lambda subject: True
@@ -48,7 +48,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A promise tried. detail: what was found where it is not kept; empty where it is."""
+    """The result of one check. detail: the finding, empty for a promise that is kept."""
 
     promise: Promise
     status: Status
@@ -56,49 +56,49 @@ class Outcome:
 
 
 def promise(
-    says: str,
+    text: str,
     why: str,
     *,
     first: bool = False,
     advice: bool = False,
     applies: Callable[[Any], bool] = lambda subject: True,
 ) -> Callable[[Callable[[Any], None]], Promise]:
-    """Makes a promise of the trial below."""
-    return lambda trial: Promise(says, why, trial, first, advice, applies)
+    """Decorator: makes a promise of a check."""
+    return lambda check: Promise(text, why, check, first, advice, applies)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What became of the promises of one component. whole: whether all that apply were tried."""
+class Results:
+    """The outcomes of one component. whole: whether every promise that applies was checked."""
 
     outcomes: tuple[Outcome, ...]
     whole: bool
 
     def count(self, status: Status) -> int:
-        """How many ended that way."""
+        """The number of outcomes with that status."""
         return sum(outcome.status is status for outcome in self.outcomes)
 
 
-def try_all(promises: Sequence[Promise], subject: Any) -> Trial:
-    """Every promise that applies, tried in order; those after a `first` one only if it is kept."""
+def check_promises(promises: Sequence[Promise], subject: Any) -> Results:
+    """Checks every promise that applies, in order; those after a `first` one only if it is kept."""
     outcomes: list[Outcome] = []
     left = list(promises)
     while left:
         item = left.pop(0)
         if not item.applies(subject):
             continue
-        outcomes.append(_try(item, subject))
+        outcomes.append(_check(item, subject))
         if item.first and outcomes[-1].status is not Status.KEPT:
-            return Trial(tuple(outcomes), whole=False)
-    return Trial(tuple(outcomes), whole=True)
+            return Results(tuple(outcomes), whole=False)
+    return Results(tuple(outcomes), whole=True)
 
 
-def _try(item: Promise, subject: Any) -> Outcome:
+def _check(item: Promise, subject: Any) -> Outcome:
     wrong = Status.ADVICE if item.advice else Status.BROKEN
     try:
-        item.trial(subject)
-    except NotTried as reason:
-        return Outcome(item, Status.NOT_TRIED, str(reason))
+        item.check(subject)
+    except NotTested as reason:
+        return Outcome(item, Status.NOT_TESTED, str(reason))
     except (Broken, UserError) as fault:
         return Outcome(item, wrong, str(fault))
     except Exception as error:  # whatever a component raises

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from translate_core.components.registry import Registration
 from translate_core.conformance.check import check_component, check_documentation
 from translate_core.conformance.kit import Kit
-from translate_core.conformance.promise import Outcome, Status, Trial
+from translate_core.conformance.promise import Outcome, Results, Status
 from translate_core.contracts.hook import CONTRACT
 
 
@@ -19,7 +19,7 @@ class Report:
         self.kit = kit
         self.registrations = registrations
         self.width = width
-        self.trials: list[Trial] = []
+        self.results: list[Results] = []
 
     def lines(self) -> Iterator[str]:
         """Checks one component after the other; yields each line as soon as it is known."""
@@ -29,9 +29,9 @@ class Report:
             yield ""
             yield f"{registration.kind} {registration.name}"
             for check in (check_component, check_documentation):
-                trial = check(self.kit, registration)
-                self.trials.append(trial)
-                yield from self._trial(trial)
+                results = check(self.kit, registration)
+                self.results.append(results)
+                yield from self._outcomes(results)
         yield ""
         yield self._summary()
 
@@ -41,20 +41,20 @@ class Report:
         return self._count(Status.BROKEN) == 0
 
     def _count(self, status: Status) -> int:
-        return sum(trial.count(status) for trial in self.trials)
+        return sum(results.count(status) for results in self.results)
 
-    def _trial(self, trial: Trial) -> Iterator[str]:
+    def _outcomes(self, results: Results) -> Iterator[str]:
         """A line for each promise; below a broken one, what was found and why it matters."""
-        for outcome in trial.outcomes:
-            yield f"  {outcome.status.value} {outcome.promise.says}"
+        for outcome in results.outcomes:
+            yield f"  {outcome.status.value} {outcome.promise.text}"
             yield from self._detail(outcome)
-        if not trial.whole:
-            yield f"  {Status.NOT_TRIED.value} the promises that depend on it were not tested"
+        if not results.whole:
+            yield f"  {Status.NOT_TESTED.value} the promises that depend on it were not tested"
 
     def _detail(self, outcome: Outcome) -> Iterator[str]:
         if outcome.status is Status.KEPT:
             return
-        not_tried = outcome.status is Status.NOT_TRIED
+        not_tried = outcome.status is Status.NOT_TESTED
         detail = f"not tested: {outcome.detail}" if not_tried else outcome.detail
         for line in detail.split("\n"):
             yield from self._wrapped(line)
@@ -74,7 +74,7 @@ class Report:
     def _summary(self) -> str:
         """The last line: how many promises are kept, broken and not tested."""
         mark = Status.KEPT if self.passed else Status.BROKEN
-        counts = ((Status.KEPT, "kept"), (Status.BROKEN, "broken"), (Status.NOT_TRIED, "not tested"))
+        counts = ((Status.KEPT, "kept"), (Status.BROKEN, "broken"), (Status.NOT_TESTED, "not tested"))
         parts = [
             f"{self._count(status)} {word}" for status, word in counts if status is Status.KEPT or self._count(status)
         ]

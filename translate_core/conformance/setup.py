@@ -1,4 +1,4 @@
-"""A method with networks in its roles: where networks, losses and methods are tried together."""
+"""A method with a network for each role, on which networks, losses and methods are checked together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import SIDE, Kit, ambient, image
-from translate_core.conformance.promise import NotTried
+from translate_core.conformance.promise import NotTested
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import DISCRIMINATORS, Role
@@ -18,14 +18,16 @@ from translate_core.runtime.randomness import Draws
 from translate_core.training.size_constraint import SizeConstraint
 
 CHANNELS = 3
+"""Channels of every domain in the checks."""
+
 _SIDES = (SIDE, 96, 128, 256, 512)
 
 Build = Callable[..., nn.Module]
-"""What makes a network of the arguments that its role gives."""
+"""Builds a network from the arguments that its role supplies."""
 
 
-class _Painter(nn.Module):
-    """Stands in for a generator of which only images are asked."""
+class _PlainGenerator(nn.Module):
+    """A small generator for roles that need images only."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -38,8 +40,8 @@ class _Painter(nn.Module):
         return y
 
 
-class _Judge(nn.Module):
-    """Stands in for a discriminator."""
+class _PlainDiscriminator(nn.Module):
+    """A small discriminator for roles that need scores only."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -52,14 +54,14 @@ class _Judge(nn.Module):
         return y
 
 
-_STAND_INS: Mapping[str, Build] = {"generator": _Painter, "discriminator": _Judge}
+_PLAIN: Mapping[str, Build] = {"generator": _PlainGenerator, "discriminator": _PlainDiscriminator}
 
 
 @dataclass(frozen=True)
-class Casting:
-    """A method and who plays which role.
+class MethodSetup:
+    """A method and what builds its networks.
 
-    roles: role name -> what builds its network. side: of images that suit all of them.
+    roles: role name -> what builds its network. side: height and width of images that fit every network.
     """
 
     name: str
@@ -67,57 +69,57 @@ class Casting:
     roles: Mapping[str, Build]
     side: int
 
-    def stage(self, device: str, seed: int = 0, precision: str = "fp32") -> Stage:
-        """The networks built there, the same for the same seed."""
+    def build(self, device: str, seed: int = 0, precision: str = "fp32") -> BuiltMethod:
+        """The networks on that device, the same for the same seed."""
         modules: dict[str, nn.Module] = {}
         for role in self.method.roles:
             with ambient(seed), torch.device(device):
                 modules[role.name] = self.roles[role.name](**role.given(channels_of(self.method), modules))
             modules[role.name].to(PRECISIONS[precision].dtype)
-        return Stage(self, modules, device, precision)
+        return BuiltMethod(self, modules, device, precision)
 
 
-class Stage:
-    """Networks that are there, and batches of the method on them."""
+class BuiltMethod:
+    """The networks of a method, and batches on them."""
 
-    def __init__(self, casting: Casting, modules: Mapping[str, nn.Module], device: str, precision: str) -> None:
-        self.casting = casting
+    def __init__(self, setup: MethodSetup, modules: Mapping[str, nn.Module], device: str, precision: str) -> None:
+        self.setup = setup
         self.modules = modules
         self.device = device
         self.calls = Calls()
         self.precision = PRECISIONS[precision]
         self.handles = {
-            role.name: Network(role, modules[role.name], self.calls, self.precision) for role in casting.method.roles
+            role.name: Network(role, modules[role.name], self.calls, self.precision) for role in setup.method.roles
         }
 
-    def given(self, seed: int = 0, *, truths: bool = False) -> dict[str, Tensor]:
-        """What the data supplies: images of two examples. truths: with their true counterparts, as test images may."""
-        side = self.casting.side
-        counterparts = [f"target_{domain}" for domain in channels_of(self.casting.method)] if truths else []
+    def given(self, seed: int = 0, *, targets: bool = False) -> dict[str, Tensor]:
+        """The images of two examples. targets: with `target_<domain>`, as test images may have."""
+        side = self.setup.side
+        more = [f"target_{domain}" for domain in channels_of(self.setup.method)] if targets else []
         images = {
             name: image(CHANNELS, side, side, seed=seed + place).to(self.precision.dtype)
-            for place, name in enumerate([*self.casting.method.given, *counterparts])
+            for place, name in enumerate([*self.setup.method.given, *more])
         }
         return {name: tensor.to(self.device) for name, tensor in images.items()}
 
     def batch(
-        self, *, seed: int = 0, grad: bool = True, truths: bool = False, given: Mapping[str, Tensor] | None = None
+        self, *, seed: int = 0, grad: bool = True, targets: bool = False, given: Mapping[str, Tensor] | None = None
     ) -> Method:
-        """A batch in flight. seed: of its images and of its draws. given: instead of what the data supplies."""
-        images = self.given(seed, truths=truths) if given is None else given
-        return self.casting.method.tensors(images, self.handles, self.calls, Draws(seed, 0, 0, 0), grad=grad)
+        """The method bound to a batch. seed: of its images and draws. given: images instead of those of `given`."""
+        images = self.given(seed, targets=targets) if given is None else given
+        return self.setup.method.tensors(images, self.handles, self.calls, Draws(seed, 0, 0, 0), grad=grad)
 
 
 def channels_of(method: Method) -> dict[str, int]:
-    """Three for each domain of a method."""
+    """Domain -> channels, the same for each domain of the method."""
     return {domain: CHANNELS for role in method.roles for domain in (*role.inputs, *role.outputs)}
 
 
 def smallest_side(network: nn.Module, channels: int) -> int:
-    """The smallest side of ours that a network on the meta device can compute; the greatest where it refuses them all.
+    """The smallest of a few side lengths that a network on the meta device accepts; the largest if it accepts none.
 
-    What it declares counts first. A discriminator is only ever given images of the size that is trained on, so it need
-    not declare any.
+    The size constraint that it declares comes first. A discriminator only sees images of the training size, so it need
+    not declare one.
     """
     fit = SizeConstraint.of([network])
     for side in _SIDES:
@@ -131,11 +133,11 @@ def smallest_side(network: nn.Module, channels: int) -> int:
     return _SIDES[-1]
 
 
-def cast(kit: Kit, block: Block, subject: tuple[Block, Build] | None = None) -> Casting:
-    """A method with networks for all its roles: the subject wherever it fits, else stand-ins, else registered ones.
+def set_up(kit: Kit, block: Block, subject: tuple[Block, Build] | None = None) -> MethodSetup:
+    """A method with networks for all its roles: the subject where it fits, else plain ones, else registered ones.
 
-    subject: a network component that is to be tried.
-    Raises NotTried when a role asks for what no registered component has.
+    subject: the network component that is checked.
+    Raises NotTested if a role needs what no registered component has.
     """
     method: Method = block()
     name = block.registration.name
@@ -143,11 +145,11 @@ def cast(kit: Kit, block: Block, subject: tuple[Block, Build] | None = None) -> 
     modules: dict[str, nn.Module] = {}
     for role in method.roles:
         taps = tuple(tap for other in method.roles if other.tapped == role.name for tap in other.taps)
-        found = _who_plays(kit, role, taps, modules, channels_of(method), subject)
+        found = _builder_for(kit, role, taps, modules, channels_of(method), subject)
         if found is None:
             wanted = [*(f"a method '{item}'" for item in role.methods), *(f"a tap '{tap}'" for tap in taps)]
             what = f"a {role.kind}{' with ' if wanted else ''}{', '.join(wanted)}"
-            raise NotTried(f"method {name} needs {what}, and none that is registered is one")
+            raise NotTested(f"method {name} needs {what}, and no such component is registered")
         roles[role.name], modules[role.name] = found
     fit = SizeConstraint.of(modules.values())
     sides = [
@@ -156,10 +158,10 @@ def cast(kit: Kit, block: Block, subject: tuple[Block, Build] | None = None) -> 
         if role.side == DISCRIMINATORS
     ]
     side = -(-max([SIDE, fit.smallest, *sides]) // fit.multiple) * fit.multiple
-    return Casting(name, method, roles, side)
+    return MethodSetup(name, method, roles, side)
 
 
-def _who_plays(
+def _builder_for(
     kit: Kit,
     role: Role,
     taps: tuple[str, ...],
@@ -167,12 +169,13 @@ def _who_plays(
     channels: Mapping[str, int],
     subject: tuple[Block, Build] | None,
 ) -> tuple[Build, nn.Module] | None:
+    """What builds the network of a role, and the network on the meta device; None if no component fits."""
     candidates: list[Build] = []
     if subject is not None and subject[0].registration.kind == role.kind:
         candidates.append(subject[1])
     plain = not role.methods and not taps
-    if plain and role.kind in _STAND_INS:
-        candidates.append(_STAND_INS[role.kind])
+    if plain and role.kind in _PLAIN:
+        candidates.append(_PLAIN[role.kind])
     for build in candidates:
         module = _fitting(build, role, taps, modules, channels)
         if module is not None:
@@ -185,11 +188,11 @@ def _who_plays(
 def _fitting(
     build: Build, role: Role, taps: tuple[str, ...], modules: Mapping[str, nn.Module], channels: Mapping[str, int]
 ) -> nn.Module | None:
-    """The network on the meta device, if it can be built and has what the role asks for."""
+    """The network on the meta device, if it can be built and has the methods and taps that the role needs."""
     try:
         with torch.device("meta"):
             module = build(**role.given(channels, modules))
-    except Exception:  # whatever a component's constructor raises; its own trials tell
+    except Exception:  # whatever a component's constructor raises; the component's own check reports it
         return None
     declared = getattr(module, "taps", {})
     fits = all(callable(getattr(module, name, None)) for name in role.methods) and all(tap in declared for tap in taps)

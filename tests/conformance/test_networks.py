@@ -1,0 +1,272 @@
+"""Every promise of networks: a component that breaks it is reported."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.conformance.broken import BrokenComponents, Case, beside_the_built_ins
+from translate_core.conformance.check import check_component
+from translate_core.conformance.promise import Status
+
+BROKEN = BrokenComponents("generator", "discriminator", "head")
+
+
+class Good(nn.Module):
+    """A generator that keeps every promise."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).tanh()
+
+
+@BROKEN.breaks("generator", "builds", "cannot be built with in_channels 3, out_channels 3: KeyError: 'depth'")
+class DoesNotBuild(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        {}["depth"]
+
+
+@BROKEN.breaks(
+    "generator", "accepts any number of channels", "with in_channels 1, out_channels 3 it cannot be computed"
+)
+class ThreeChannelsOnly(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(3, 3)
+
+
+@BROKEN.breaks("generator", "accepts any number", "with in_channels 3, out_channels 1 it returns 3 channels")
+class ThreeChannelsOut(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, 3)
+
+
+@BROKEN.breaks(
+    "generator",
+    "works with the methods",
+    "in method munit the tensor 'fake_B' cannot be computed with these networks and images",
+)
+class DecodesBadly(Good):
+    style_channels = 2
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[:, :2], x.mean((2, 3))[:, :2]
+
+    def decode(self, content: Tensor, style: Tensor) -> Tensor:
+        return self.conv(content + style[..., None, None])
+
+
+@BROKEN.breaks("generator", "passes the shape check", r"reads the value of a tensor, .* \(test_networks.py, line \d+\)")
+class Reads(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.mean().item() < 9 else x
+
+
+@BROKEN.breaks(
+    "generator",
+    "returns an image of the size",
+    "for an input of 2×3×16×16 it returns 2×3×8×8; a network that does not support",
+)
+class Halves(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y[..., ::2, ::2] if x.shape[-1] % 16 == 0 else y
+
+
+@BROKEN.breaks(
+    "generator", "translates an image of any size", "for an image of 37×51, padded to 37×51, it returns 1×3×37×50"
+)
+class CropsInEvaluation(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y if self.training else y[..., 1:]
+
+
+@BROKEN.breaks("discriminator", "returns scores for each image", "for 2 images it returns scores of 1×64×65")
+class Forgets(nn.Module):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).mean(0)
+
+
+@BROKEN.breaks(
+    "discriminator", "returns scores for each image", "returns dict, not a tensor of scores or a list of them"
+)
+class NamesScores(Forgets):
+    def forward(self, x: Tensor) -> Any:
+        return {"scores": self.conv(x)}
+
+
+@BROKEN.breaks(
+    "generator",
+    "computes finite numbers",
+    "the gradients of conv.weight, conv.bias are not finite",
+    "runs under autocast",
+)
+class RootOfZero(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y + (y * 0).abs().sqrt()
+
+
+@BROKEN.breaks("generator", "sends a gradient to every parameter", "no gradient reaches spare.weight, spare.bias")
+class HasASpare(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.spare = nn.Linear(2, 2)
+
+
+@BROKEN.breaks(
+    "generator", "runs under autocast", "cannot be computed with these networks and images: Expected both inputs to be"
+)
+class Complex(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return torch.complex(y, y.flip(-1)).abs()
+
+
+@BROKEN.breaks("generator", "computes in float64", "forward.. returns torch.float32 for images of float64")
+class AlwaysSingle(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).float()
+
+
+@BROKEN.breaks(
+    "generator", "gives the same result in channels-last", "cannot be computed .* view size is not compatible"
+)
+class Views(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).view(len(x), -1).tanh().view(x.shape[0], -1, *x.shape[2:])
+
+
+@BROKEN.breaks("generator", "does not modify its input", r"forward\(\) overwrites its input")
+class InPlace(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mul_(0.5))
+
+
+@BROKEN.breaks("generator", "has the same initial weights", "scale differ between two networks of the same seed")
+class OwnDice(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.scale = nn.Parameter(torch.full((1, 1, 1), random.random()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+@BROKEN.breaks(
+    "generator", "repeats its output", "two passes in training mode differ although torch's ambient generator"
+)
+class Trembles(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 + random.random())
+
+
+@BROKEN.breaks("generator", "repeats its output", "a pass in evaluation mode changes its state_dict")
+class Counts(Good):
+    count: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.count += 1
+        return super().forward(x)
+
+
+@BROKEN.breaks("generator", "is restored by its state_dict", "after load_state_dict its output differs")
+class Hidden(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.scale = torch.rand(1).tolist()[0] if self.conv.weight.device.type != "meta" else 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+@BROKEN.breaks(
+    "generator", "can be copied", "copy.deepcopy fails: RuntimeError: Only Tensors created explicitly by the user"
+)
+class KeepsAGraph(Good):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.twice = self.conv.weight * 2
+
+
+class Tapped(Good):
+    taps: Mapping[str, int] = {"image": 3, "deep": 3}
+
+    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+        maps = {"image": x, "deep": self.conv(x)}
+        return [maps[name] for name in taps]
+
+
+@BROKEN.breaks("generator", "has the taps", "tap 'deep' is declared with 8 channels, and its map is 2×3×37×51")
+class WrongChannels(Tapped):
+    taps = {"image": 3, "deep": 8}
+
+
+@BROKEN.breaks("generator", "has the taps", "the map at tap 'deep' depends on the other taps in the call")
+class OverwritesATap(Tapped):
+    taps = {"deep": 3, "deeper": 3}
+
+    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+        deep = self.conv(x)
+        maps = {"deep": deep, "deeper": deep.relu_() if "deeper" in taps else deep}
+        return [maps[name] for name in taps]
+
+
+@BROKEN.breaks("generator", "has the taps", r"it has `taps` and no method `features\(x, taps\)`")
+class OnlyDeclares(Good):
+    taps = {"image": 3}
+
+
+@BROKEN.breaks(
+    "generator",
+    "supports after_update",
+    "after_update changes the shapes of parameters, or leaves values that are not finite",
+)
+class Explodes(Good):
+    def after_update(self) -> None:
+        self.conv.weight.div_(0)
+
+
+@pytest.mark.parametrize("case", BROKEN.cases, ids=lambda case: case.component.__name__)
+def test_a_broken_promise_is_reported(case: Case) -> None:
+    case.check()
+
+
+def test_every_promise_is_broken_by_a_component() -> None:
+    BROKEN.check_complete()
+
+
+@pytest.mark.parametrize("component", [Good, Tapped])
+def test_the_bases_of_the_broken_components_keep_every_promise(component: type[nn.Module]) -> None:
+    results = check_component(*beside_the_built_ins("generator", component))
+    assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results
+
+
+class AlwaysDrops(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(x), 0.5)
+
+
+def test_randomness_in_evaluation_mode_is_advice() -> None:
+    results = check_component(*beside_the_built_ins("generator", AlwaysDrops))
+    assert [(outcome.status, outcome.detail) for outcome in results.outcomes if outcome.status is not Status.KEPT] == [
+        (Status.NOT_TESTED, "its output in evaluation mode is random, so the results cannot be compared"),
+        (Status.ADVICE, "two passes over one image in evaluation mode differ"),
+    ]
