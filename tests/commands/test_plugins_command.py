@@ -142,7 +142,7 @@ def test_list_wraps_on_a_terminal_and_cuts_nothing(monkeypatch: pytest.MonkeyPat
         (["show", "los", "cycle"], "there is no kind of component 'los', did you mean 'loss'? There are: method, "),
         (["show", "generator", "resnett"], "there is no generator 'resnett', did you mean 'resnet'? There are: "),
         (["show", "pool", "zzz"], "there is no pool 'zzz'. There are: history, none"),
-        (["list", "--plugin", "no_such_module"], "there is no module 'no_such_module' to import; "),
+        (["list", "--plugin", "no_such_module"], "there is no module 'no_such_module'; "),
         (["list", "--plugin", "nothing.py"], "there is no file nothing.py"),
     ],
 )

@@ -172,7 +172,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         (
             NETWORKS.replace("stranger_tiny", "unet"),
             "plugin guest 0.1 registers generator 'unet', but plugin translate {version} has already registered "
-            "a generator of that name; one of the two must take another name",
+            "a generator of that name; one of the two must be renamed",
         ),
     ],
     ids=["import", "nothing", "clash"],

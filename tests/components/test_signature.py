@@ -100,8 +100,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("component", "message"),
         [
-            (lambda **rest: None, "`**rest` in its signature accepts anything; name every option"),
-            (lambda *rest: None, "`*rest` in its signature accepts anything; name every option"),
+            (lambda **rest: None, "`**rest` in its signature accepts any argument; declare every option by name"),
+            (lambda *rest: None, "`*rest` in its signature accepts any argument; declare every option by name"),
             (lambda width=3: None, "its option 'width' has no type annotation"),
         ],
     )
@@ -113,7 +113,7 @@ class TestOptions:
     def test_that_go_by_position(self) -> None:
         def component(width: int, /) -> None: ...
 
-        with pytest.raises(SignatureError, match="its option 'width' must be usable as a keyword"):
+        with pytest.raises(SignatureError, match="its option 'width' must be a keyword argument"):
             options_of(component, ())
 
     def test_what_is_given_must_be_accepted(self) -> None:
@@ -135,7 +135,9 @@ class TestOptions:
         def component(x: int) -> None: ...
 
         component.__annotations__["x"] = annotation
-        with pytest.raises(SignatureError, match="its option 'x' cannot be written in a recipe, for its type has"):
+        with pytest.raises(
+            SignatureError, match="its option 'x' cannot be written in a recipe, because its type contains"
+        ):
             options_of(component, ())
 
     @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no_such_package"], "there is no module 'no_such_package' to import; install the package that holds it"),
+        (["no_such_package"], "there is no module 'no_such_package'; install its package"),
         (["nothing.py"], "there is no file nothing.py"),
         (["{mine}", "--set", "genrator.small.width=1"], "there is no kind 'genrator', did you mean 'generator'?"),
         (["{mine}", "--set", "generator.smal.width=1"], "there is no generator 'smal', did you mean 'small'?"),

@@ -1,4 +1,4 @@
-"""The versioned contract: what a plugin states, what is told of a mismatch, and that names and documentation agree."""
+"""The versioned contract: versions of plugins, messages about a mismatch, names and their documentation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ VERSION = importlib.metadata.version("translate")
 PAGE = (REPOSITORY / "docs" / "contract.md").read_text(encoding="utf-8")
 
 
-# What a plugin states
+# The version of a plugin
 
 
-def test_a_plugin_states_its_version() -> None:
+def test_a_plugin_declares_its_version() -> None:
     @hookimpl(contract=3)
     def stated(registry: object) -> None: ...
 
@@ -48,60 +48,60 @@ def test_a_version_is_a_positive_whole_number(contract: object) -> None:
         hookimpl(contract=contract)  # type: ignore[call-overload]
 
 
-def test_a_version_is_given_by_name() -> None:
-    with pytest.raises(ValueError, match=r"write @hookimpl\(contract=1\), with the name; 1 is no function"):
+def test_a_version_is_a_keyword_argument() -> None:
+    with pytest.raises(ValueError, match=r"write @hookimpl\(contract=1\), with the keyword; 1 is not a function"):
         hookimpl(1)  # type: ignore[call-overload]
 
 
-def test_the_built_ins_state_the_version_of_this_engine() -> None:
+def test_the_built_ins_declare_the_version_of_this_engine() -> None:
     assert contract_of(builtin.register) == CONTRACT
     assert f"@hookimpl(contract={CONTRACT})" in inspect.getsource(builtin.register)
 
 
-# What is told of a mismatch
+# A mismatch
 
 PLUGIN = """
 from pathlib import Path
 from translate_core import hookimpl
 
-@hookimpl{stated}
+@hookimpl{declared}
 def register(registry):
     Path(__file__).with_suffix(".called").touch()
 """
 
 
 @pytest.mark.parametrize(
-    ("here", "stated", "told"),
+    ("here", "declared", "message"),
     [
-        (1, "(contract=2)", "version 2 of the contract {has} 1: translate is the older of the two; upgrade translate"),
+        (1, "(contract=2)", "version 2 of the contract {has} 1: upgrade translate"),
         (
-            3, "(contract=2)",
-            "version 2 of the contract {has} 3: the plugin is the older of the two; bring mine.py up to date "
-            "(docs/contract.md) and state @hookimpl(contract=3)",
+            3,
+            "(contract=2)",
+            "version 2 of the contract {has} 3: update mine.py (docs/contract.md) and declare @hookimpl(contract=3)",
         ),
         (
-            2, "",
-            "version 1 of the contract {has} 2: the plugin is the older of the two; bring mine.py up to date "
-            "(docs/contract.md) and state @hookimpl(contract=2)",
+            2,
+            "",
+            "version 1 of the contract {has} 2: update mine.py (docs/contract.md) and declare @hookimpl(contract=2)",
         ),
     ],
-    ids=["newer", "older", "unstated"],
-)  # fmt: skip
-def test_a_mismatch_is_told_before_register_is_called(
-    here: int, stated: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ids=["newer", "older", "undeclared"],
+)
+def test_a_mismatch_is_reported_before_register_is_called(
+    here: int, declared: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text(PLUGIN.format(stated=stated))
+    (tmp_path / "mine.py").write_text(PLUGIN.format(declared=declared))
     monkeypatch.setattr(plugins, "CONTRACT", here)
     monkeypatch.setattr(builtin.register, "translate_contract", here)
     with pytest.raises(PluginError) as caught:
         load_plugins(["mine.py"], tmp_path)
-    has = f"between plugins and translate, and this installation, translate {VERSION}, has version"
-    assert str(caught.value) == f"plugin mine.py was written for {told.format(has=has)}"
+    has = f"between plugins and translate, but this installation, translate {VERSION}, has version"
+    assert str(caught.value) == f"plugin mine.py was written for {message.format(has=has)}"
     assert not (tmp_path / "mine.called").exists()
 
 
 def test_a_match_is_loaded(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(PLUGIN.format(stated=f"(contract={CONTRACT})"))
+    (tmp_path / "mine.py").write_text(PLUGIN.format(declared=f"(contract={CONTRACT})"))
     load_plugins(["mine.py"], tmp_path)
     assert (tmp_path / "mine.called").exists()
 
@@ -116,15 +116,14 @@ def install(folder: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_installed_plugin_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, PLUGIN.format(stated="(contract=1)"), monkeypatch)
+    install(tmp_path, PLUGIN.format(declared="(contract=1)"), monkeypatch)
     monkeypatch.setattr(plugins, "CONTRACT", 2)
     monkeypatch.setattr(builtin.register, "translate_contract", 2)
     with pytest.raises(PluginError) as caught:
         load_plugins()
     assert str(caught.value) == (
-        f"plugin guest 0.4 was written for version 1 of the contract between plugins and translate, and this "
-        f"installation, translate {VERSION}, has version 2: the plugin is the older of the two; upgrade the plugin "
-        f"(pip install --upgrade guest)"
+        f"plugin guest 0.4 was written for version 1 of the contract between plugins and translate, but this "
+        f"installation, translate {VERSION}, has version 2: upgrade the plugin (pip install --upgrade guest)"
     )
 
 
@@ -137,7 +136,7 @@ def test_an_installed_plugin_of_another_version(tmp_path: Path, monkeypatch: pyt
         "import translate_core; translate_core.gone",
     ],
 )
-def test_an_import_that_asks_the_engine_for_what_it_lacks(line: str, tmp_path: Path) -> None:
+def test_a_failed_import_from_the_engine_mentions_the_contract(line: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(f"{line}\n")
     with pytest.raises(PluginError) as caught:
         load_plugins(["mine.py"], tmp_path)
@@ -148,7 +147,7 @@ def test_an_import_that_asks_the_engine_for_what_it_lacks(line: str, tmp_path: P
 
 
 @pytest.mark.parametrize("line", ["import gone", "from torch import gone", "import torch; torch.gone", "None.gone"])
-def test_an_import_that_fails_otherwise_says_nothing_of_versions(line: str, tmp_path: Path) -> None:
+def test_another_failed_import_does_not_mention_the_contract(line: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(f"{line}\n")
     with pytest.raises(PluginError) as caught:
         load_plugins(["mine.py"], tmp_path)
@@ -182,7 +181,7 @@ def test_every_public_name_is_documented(generate: ModuleType) -> None:
     for name in names:
         text = generate._doc_of_public(name)
         assert len(text) > 10, f"{name} has no docstring"
-        assert re.search(rf"^- `{name}`: \S", PAGE, re.MULTILINE), f"{name} does not stand in docs/contract.md"
+        assert re.search(rf"^- `{name}`: \S", PAGE, re.MULTILINE), f"{name} is not in docs/contract.md"
 
 
 def test_every_kind_and_its_method_are_documented() -> None:
@@ -212,7 +211,7 @@ def test_every_member_of_a_contract_class_is_documented() -> None:
             assert re.search(rf"^- `{name}\b", section, re.MULTILINE), f"{cls.__name__}.{name} is not on the page"
 
 
-def test_the_hook_stands_on_the_page() -> None:
+def test_the_hook_is_on_the_page() -> None:
     hooks = [value for value in vars(hookspecs).values() if hasattr(value, f"{hookspecs.GROUP}_spec")]
     assert [hook.__name__ for hook in hooks] == ["register"]
     assert "def register(registry: Registrar) -> None" in PAGE

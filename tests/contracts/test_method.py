@@ -174,5 +174,5 @@ def test_a_head_is_given_the_channels_of_its_taps() -> None:
 )
 def test_a_direction_that_leads_nowhere_is_refused(direction: Any) -> None:
     wrong = type("Wrong", (Toy,), {"directions": {"A-A": direction}})
-    with pytest.raises(RegistrationError, match="names the tensor 'tripled', which it does not have"):
+    with pytest.raises(RegistrationError, match="has the tensor 'tripled', which it does not define"):
         Registry().for_owner(Owner("me", "1")).method("wrong", wrong)

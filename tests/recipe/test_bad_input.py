@@ -204,7 +204,7 @@ BLOCKS_TOGETHER = [
          f"generator.blcks      resnet has no option 'blcks', did you mean 'blocks'? It takes: {RESNET}",
          "losses.cycle.weight  must be a number at least 0, not -1",
          "optimizer.lr         must be a number greater than 0, not -1",
-         "plugins.0            there is no module 'no' to import; install the package that holds it, "
+         "plugins.0            there is no module 'no'; install its package, "
          "or name a .py file beside the recipe"),
 ]  # fmt: skip
 

@@ -32,13 +32,13 @@ PLUGINS = [
     plugin("a register without decorator", "def register(registry): pass\n", "plugin bad.py has a function `register` "
            "that lacks the decorator: put `@translate_core.hookimpl` above it"),
     plugin("a register with other arguments", f"{HEAD}@hookimpl\ndef register(reg): pass\n",
-           "plugin bad.py: its `register` must take one argument, called `registry`"),
+           "plugin bad.py: its `register` must have one parameter, named `registry`"),
     plugin("a register without arguments", f"{HEAD}@hookimpl\ndef register(): pass\n",
-           "plugin bad.py: its `register` must take one argument, called `registry`"),
+           "plugin bad.py: its `register` must have one parameter, named `registry`"),
     plugin("a contract of a later version", "from translate_core import hookimpl\n@hookimpl(contract=7)\n"
            "def register(registry, session): pass\n", "plugin bad.py was written for version 7 of the contract between "
-           f"plugins and translate, and this installation, translate {VERSION}, has version {CONTRACT}: translate is the "
-           "older of the two; upgrade translate"),
+           f"plugins and translate, but this installation, translate {VERSION}, has version {CONTRACT}: "
+           "upgrade translate"),
     plugin("a contract that is not a version", "from translate_core import hookimpl\n@hookimpl(contract=0)\n"
            "def register(registry): pass\n", "plugin bad.py cannot be imported: ValueError: contract must be a whole "
            f"number of at least 1, such as {CONTRACT}, not 0 (bad.py, line 2)"),
@@ -50,19 +50,19 @@ PLUGINS = [
            "plugin bad.py failed in its `register`: KeyError: 'x' (bad.py, line 7)"),
     plugin("a name of ours", registering(TINY.format(""), "registry.generator('resnet', Tiny)"),
            f"plugin bad.py registers generator 'resnet', but plugin translate {VERSION} has already registered a generator "
-           "of that name; one of the two must take another name"),
+           "of that name; one of the two must be renamed"),
     plugin("options that accept anything", tiny(", **options: int"),
-           _REGISTERS + "`**options` in its signature accepts anything; name every option"),
+           _REGISTERS + "`**options` in its signature accepts any argument; declare every option by name"),
     plugin("an option without annotation", tiny(", width=3"), _REGISTERS + "its option 'width' has no type annotation"),
     plugin("an option of the engine's", tiny(", init: str = ''"),
-           _REGISTERS + "its option 'init' must be renamed, that key belongs to the engine"),
+           _REGISTERS + "its option 'init' must be renamed, because the engine uses that key"),
     plugin("an option that YAML cannot hold", tiny(", dtype: torch.dtype = torch.float32"),
-           _REGISTERS + "its option 'dtype' cannot be written in a recipe, for its type has dtype in it; use numbers, "
-           "text, bool, Literal, Length, lists, tuples and dicts of these, or a dataclass or a Factory that stands by itself"),
+           _REGISTERS + "its option 'dtype' cannot be written in a recipe, because its type contains dtype; use numbers, "
+           "text, bool, Literal, Length, lists, tuples and dicts of these, a dataclass or a Factory"),
     plugin("a default of another type", tiny(", width: int = 0.5"),
            _REGISTERS + "the default of its option 'width' must be a whole number, not 0.5"),
     plugin("a factory of a contract without kind", tiny(", head: Factory[nn.Module] = nn.Identity"),
-           _REGISTERS + "its option 'head' asks for a Factory[Module], and no kind of component has that contract. "
+           _REGISTERS + "its option 'head' is a Factory[Module], and no kind of component has that contract. "
            "There are: Method, Loss, Dataset, Pool, Metric, Schedule, Observer"),
     plugin("no network", registering("class Tiny: pass\n", "registry.generator('tiny', Tiny)"),
            _REGISTERS + "it must be a subclass of torch.nn.modules.module.Module"),
@@ -73,25 +73,25 @@ PLUGINS = [
     plugin("an abstract metric", registering("class M(Metric): pass\n", "registry.metric('m', M)"),
            "plugin bad.py registers metric 'm': it does not define compute, update"),
     plugin("a method without networks", registering("class M(Method): pass\n", "registry.method('m', M)"),
-           "plugin bad.py registers method 'm': it must name its networks in `roles`"),
+           "plugin bad.py registers method 'm': it must declare its networks in `roles`"),
     plugin("a method with an unknown tensor in a table",
            registering("class M(Method):\n    roles = (generator('G', 'A', 'B'),)\n    order = (GENERATORS,)\n"
                        "    directions = {'A-B': Direction('A', 'B')}\n", "registry.method('m', M)"),
-           "plugin bad.py registers method 'm': one of its tables names the tensor 'fake_B', which it does not have. "
+           "plugin bad.py registers method 'm': one of its tables has the tensor 'fake_B', which it does not define. "
            "It has: real_A, real_B"),
     Case("a missing file", ("plugins=[bda.py]",), "plugins.0  there is no file bda.py, did you mean 'bad.py'?",
          files={"bad.py": "x = 1\n"}),
     case("a missing module", "plugins=[no_such_module]",
-         "plugins.0  there is no module 'no_such_module' to import; install the package that holds it, "
+         "plugins.0  there is no module 'no_such_module'; install its package, "
          "or name a .py file beside the recipe"),
     case("an installed one listed", "plugins=[translate_plugins.builtin]",
-         "plugins.0  plugin 'translate_plugins.builtin' is loaded already; every plugin is listed once, an installed one never"),
+         "plugins.0  plugin 'translate_plugins.builtin' is already loaded; list each plugin once, and installed plugins not at all"),
     Case("a file twice", ("plugins=[bad.py, ./bad.py]",),
-         "plugins.1  plugin './bad.py' is loaded already; every plugin is listed once, an installed one never",
+         "plugins.1  plugin './bad.py' is already loaded; list each plugin once, and installed plugins not at all",
          files={"bad.py": tiny("")}),
     Case("two of one name", ("plugins=[bad.py, worse.py]",),
          "plugins.1  plugin worse.py registers generator 'tiny', but plugin bad.py has already registered a generator of "
-         "that name; one of the two must take another name", files={"bad.py": tiny(""), "worse.py": tiny("")}),
+         "that name; one of the two must be renamed", files={"bad.py": tiny(""), "worse.py": tiny("")}),
     Case("a component of the plugin that failed", ("plugins=[bad.py]", "generator={type: tiny}"),
          f"generator.type  there is no generator 'tiny'. There are: {GENERATORS}; a plugin that failed to load may register it\n"
          "plugins.0       plugin bad.py cannot be imported: ZeroDivisionError: division by zero (bad.py, line 1)",

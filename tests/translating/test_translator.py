@@ -486,4 +486,7 @@ class TestPluginFiles:
             (tmp_path / folder / "mine.py").write_text(PLUGIN.replace('"mine"', f'"{folder}"'))
         with pytest.raises(PluginError) as caught:
             load_plugins(["a/mine.py", "b/mine.py"], tmp_path)
-        assert str(caught.value) == "two plugin files are called mine.py; a run keeps copies of both: rename one"
+        assert (
+            str(caught.value)
+            == "two plugin files have the name mine.py, and a run copies both into one folder: rename one"
+        )

@@ -1,4 +1,4 @@
-"""What a component's docstring says: its one line, its text, and what each option means."""
+"""Docstrings of components in parts: summary, text, and the entry of each argument."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ABBREVIATION = re.compile(r"(?:\b(?:al|cf|vs|[Ff]ig|[Ee]q|[Ss]ec|[A-Z])|\be\.g|
 class Documentation:
     """A docstring in parts.
 
-    summary: the first sentence, in one line. text: everything but the section that describes arguments.
-    arguments: name -> what it means, in one line; those that a base class describes too.
-    own: names of the arguments that the docstrings of the component itself describe.
+    summary: the first sentence, in one line. text: everything but the `Args:` section.
+    arguments: name -> its entry in one line, including entries of base classes.
+    own: the names of the arguments with an entry in the component's own docstrings.
     """
 
     summary: str = ""
@@ -30,9 +30,9 @@ class Documentation:
 
 
 def documentation_of(component: object) -> Documentation:
-    """What a class or function says about itself; an option that only a base class describes is found there.
+    """The documentation of a class or function. Entries of base classes fill in for missing ones.
 
-    Options stand in an `Args:` section, in the docstring of the class or of its constructor.
+    Arguments are described in an `Args:` section in the docstring of the class or of its constructor.
     """
     text, arguments = _split(_own_docstring(component))
     if not isinstance(component, type):
@@ -51,7 +51,7 @@ def documentation_of(component: object) -> Documentation:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text, in one line; the whole first paragraph where it has no second one."""
+    """The first sentence of a text in one line; the whole first paragraph if it has only one."""
     paragraph = " ".join(text.strip().split("\n\n")[0].split())
     for match in _SENTENCE_END.finditer(paragraph):
         sentence = paragraph[: match.end()]
@@ -62,13 +62,13 @@ def first_sentence(text: str) -> str:
 
 
 def _own_docstring(item: object) -> str:
-    """Never that of a base class: what an author did not write is not what a component says about itself."""
+    """The docstring of the item itself, never an inherited one; empty without one."""
     found = vars(item).get("__doc__") if isinstance(item, type) else getattr(item, "__doc__", None)
     return inspect.cleandoc(found) if isinstance(found, str) else ""
 
 
 def _split(docstring: str) -> tuple[str, dict[str, str]]:
-    """The text without its section of arguments, and the arguments."""
+    """The text without its `Args:` section, and the entries of that section."""
     lines = docstring.split("\n")
     kept: list[str] = []
     arguments: dict[str, str] = {}
@@ -88,7 +88,7 @@ def _split(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """The entries of a section: the lines of least indentation begin one, those below go on with it."""
+    """The entries of a section: a line of least indentation begins an entry, deeper lines continue it."""
     filled = [line for line in lines if line.strip()]
     margin = min((len(line) - len(line.lstrip()) for line in filled), default=0)
     name = ""

@@ -1,4 +1,4 @@
-"""Entry points and a recipe's own list -> one registry. No global manager: each run loads its own."""
+"""Loads plugins into a new registry: installed ones by entry points, and those that a recipe lists."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class PluginError(UserError):
 
 @dataclass(frozen=True)
 class LoadedPlugins:
-    """What was loaded for a run.
+    """The plugins of one run.
 
-    versions: plugin -> version. files: the `.py` plugins of the recipe, by the name they stand under there.
+    versions: plugin -> version. files: entry of the recipe -> path, for each `.py` plugin.
     """
 
     registry: Registry
@@ -43,13 +43,15 @@ def load_plugins(
     """Loads every plugin of the entry-point group, then those of a recipe.
 
     listed: importable modules, or `.py` files relative to `folder`.
-    faults: where to put what is wrong with the listed ones; without it the first is raised as PluginError.
-    Installed plugins that cannot be loaded always raise: a recipe cannot mend them.
+    faults: receives the faults of listed plugins; without it the first one is raised.
+
+    Raises PluginError or RegistrationError for an installed plugin that cannot be loaded, because no recipe can
+    correct it.
     """
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     loaded = LoadedPlugins(Registry(), {}, {})
-    # Ours first, so that a clash names the newcomer; the others in a fixed order.
+    # The built-ins first, so that a clash is reported as the fault of the other plugin; the others in a fixed order.
     points = sorted(
         importlib.metadata.entry_points(group=hookspecs.GROUP), key=lambda point: (point.name != "builtin", point.name)
     )
@@ -80,7 +82,9 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
         if not path.is_file():
             raise PluginError(no_file(folder / entry))
         if path.name in {other.name for other in loaded.files.values() if other != path}:
-            raise PluginError(f"two plugin files are called {path.name}; a run keeps copies of both: rename one")
+            raise PluginError(
+                f"two plugin files have the name {path.name}, and a run copies both into one folder: rename one"
+            )
         if path in loaded.files.values():
             raise PluginError(_loaded_already(entry))
         owner = Owner(entry, sha256_of(path)[:12])
@@ -93,8 +97,7 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
             missing = isinstance(error, ModuleNotFoundError) and error.name == entry.split(".")[0]
             if missing:
                 raise PluginError(
-                    f"there is no module '{entry}' to import; install the package that holds it, "
-                    f"or name a .py file beside the recipe"
+                    f"there is no module '{entry}'; install its package, or name a .py file beside the recipe"
                 ) from None
             raise PluginError(_import_failed(f"plugin {entry} cannot be imported", error)) from error
         owner = Owner(entry, _version_of(entry))
@@ -104,11 +107,11 @@ def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded
 
 
 def _loaded_already(entry: str) -> str:
-    return f"plugin '{entry}' is loaded already; every plugin is listed once, an installed one never"
+    return f"plugin '{entry}' is already loaded; list each plugin once, and installed plugins not at all"
 
 
 def _import_file(path: Path, owner: Owner) -> ModuleType:
-    # The hash is part of the name, so that a changed file is a new module, and one that has not changed still pickles.
+    # With the hash in its name a changed file is a new module, and objects of an unchanged file can be unpickled.
     name = f"translate_recipe_plugin_{path.stem}_{owner.version}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -123,7 +126,7 @@ def _import_file(path: Path, owner: Owner) -> ModuleType:
     return module
 
 
-# A script that calls sys.exit() when it is imported must not end the command in silence.
+# A script that calls sys.exit() on import must not end the command without a message.
 _BROKEN = (Exception, SystemExit)
 
 
@@ -133,7 +136,7 @@ def _failed(what: str, error: BaseException) -> str:
 
 def _import_failed(what: str, error: BaseException) -> str:
     failed = _failed(what, error)
-    if not _asks_the_engine(error):
+    if not _misses_public_name(error):
         return failed
     return (
         f"{failed}. The plugin may have been written for another version of the contract; this installation, "
@@ -141,8 +144,8 @@ def _import_failed(what: str, error: BaseException) -> str:
     )
 
 
-def _asks_the_engine(error: BaseException) -> bool:
-    """Whether an import failed for a name that this engine does not have."""
+def _misses_public_name(error: BaseException) -> bool:
+    """Whether an import failed because the engine has no such name."""
     if isinstance(error, AttributeError):
         asked = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
     else:
@@ -159,26 +162,36 @@ def _check_contract(plugin: Any, owner: Owner) -> None:
     written_for = contract_of(getattr(plugin, "register", None))
     if written_for is None or written_for == CONTRACT:
         return
-    file = owner.name.endswith(".py")
-    plugin_mended = (
-        f"bring {owner.name} up to date (docs/contract.md) and state @hookimpl(contract={CONTRACT})"
-        if file
-        else f"upgrade the plugin (pip install --upgrade {owner.name})"
-    )
-    if written_for < CONTRACT:
-        older, mend = "the plugin is the older of the two", plugin_mended
+    if written_for > CONTRACT:
+        remedy = "upgrade translate"
+    elif owner.name.endswith(".py"):
+        remedy = f"update {owner.name} (docs/contract.md) and declare @hookimpl(contract={CONTRACT})"
     else:
-        older, mend = "translate is the older of the two", "upgrade translate"
+        remedy = f"upgrade the plugin (pip install --upgrade {owner.name})"
     raise PluginError(
-        f"plugin {owner} was written for version {written_for} of the contract between plugins and translate, and this "
-        f"installation, {_installation()}, has version {CONTRACT}: {older}; {mend}"
+        f"plugin {owner} was written for version {written_for} of the contract between plugins and translate, but this "
+        f"installation, {_installation()}, has version {CONTRACT}: {remedy}"
     )
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: str, loaded: LoadedPlugins) -> None:
-    # First of all: in another version the hook may have other arguments.
+    """Calls the plugin's hook with the registry. where: the entry point or the entry of the recipe."""
+    # Before all other checks: in another version the hook may have other arguments.
     _check_contract(plugin, owner)
-    wrong_signature = f"plugin {owner}: its `register` must take one argument, called `registry`"
+    _check_hook(manager, plugin, owner, where)
+    loaded.versions[owner.name] = owner.version
+    others = [other for other in manager.get_plugins() if other is not plugin]
+    try:
+        manager.subset_hook_caller("register", others)(registry=loaded.registry.for_owner(owner))
+    except RegistrationError:
+        raise
+    except _BROKEN as error:
+        raise PluginError(_failed(f"plugin {owner} failed in its `register`", error)) from error
+
+
+def _check_hook(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: str) -> None:
+    """Registers the plugin with pluggy. Raises PluginError for a hook that is missing or has wrong parameters."""
+    wrong_signature = f"plugin {owner}: its `register` must have one parameter, named `registry`"
     try:
         # One package may have several entry points.
         manager.register(plugin, name=f"{owner.name}:{where}")
@@ -197,14 +210,6 @@ def _register(manager: pluggy.PluginManager, plugin: Any, owner: Owner, where: s
         )
     if not implementations[0].argnames:
         raise PluginError(wrong_signature)
-    loaded.versions[owner.name] = owner.version
-    others = [other for other in manager.get_plugins() if other is not plugin]
-    try:
-        manager.subset_hook_caller("register", others)(registry=loaded.registry.for_owner(owner))
-    except RegistrationError:
-        raise
-    except _BROKEN as error:
-        raise PluginError(_failed(f"plugin {owner} failed in its `register`", error)) from error
 
 
 def _version_of(module: str) -> str:

@@ -1,4 +1,4 @@
-"""kind -> name -> component, and the plugin that it came from."""
+"""The registry: components by kind and name, each with the plugin that registered it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from translate_core.errors import UserError, did_you_mean
 class Kind:
     """A kind of component.
 
-    contract: the class that a component must derive from; None for functions that are judged by what they return.
-    given: arguments that the engine supplies; a component accepts them all, a recipe may use none.
-    network: whether a run trains components of this kind, so that `init`, `init_from` belong to their block.
+    contract: the base class of its components; None for kinds whose components are functions.
+    given: arguments that the engine supplies; a component accepts all of them, a recipe may set none.
+    network: whether its components are networks of a run, whose blocks take `init` and `init_from`.
     """
 
     name: str
@@ -69,25 +69,25 @@ _NESTED: Mapping[type, str] = {
 
 
 def kind_of_contract(contract: type) -> str:
-    """The kind whose contract this class is, for nested components: `Factory[Pool]` asks for a pool."""
+    """The kind with this contract, for nested components: `pool` for `Factory[Pool]`."""
     return _NESTED[contract]
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The plugin that registered something: its name and version as they stand in messages and records."""
+    """The plugin that registered a component: its name and version in messages and records."""
 
     name: str
     version: str
 
     def __str__(self) -> str:
-        # The version of a file is its hash, which tells a reader nothing.
+        # The version of a file is its hash, which does not help a reader.
         return f"{self.name} {self.version}" if self.version and not self.name.endswith(".py") else self.name
 
 
 @dataclass(frozen=True)
 class Registration:
-    """One component under its name."""
+    """A component with its name, its options and its plugin. default: whether it is used without being named."""
 
     kind: str
     name: str
@@ -98,33 +98,33 @@ class Registration:
 
 
 class RegistrationError(UserError):
-    """A plugin registered something that cannot be used."""
+    """A plugin registers a component that cannot be used."""
 
 
 class Registry:
-    """Every component of one run. Never global: each run builds its own."""
+    """Every component of one run. Each run builds its own registry."""
 
     def __init__(self) -> None:
         self._by_kind: dict[str, dict[str, Registration]] = {kind: {} for kind in KINDS}
 
     def for_owner(self, owner: Owner) -> Registrar:
-        """What a plugin's `register` is called with."""
+        """The argument of a plugin's `register`."""
         return _OwnersRegistrar(self, owner)
 
     def add(self, kind: str, name: str, component: Component, owner: Owner, default: bool) -> None:
-        """Raises RegistrationError, naming the plugin and what it has to change."""
+        """Registers a component. Raises RegistrationError with the plugin and what to change."""
         what = f"plugin {owner} registers {kind} '{name}'"
         existing = self._by_kind[kind].get(name)
         if existing is not None:
             raise RegistrationError(
                 f"{what}, but plugin {existing.owner} has already registered a {kind} of that name; "
-                f"one of the two must take another name"
+                f"one of the two must be renamed"
             )
         if default and kind not in ("metric", "observer"):
             rival = self.default(kind)
             if rival is not None:
                 raise RegistrationError(
-                    f"{what} as the default, which is '{rival.name}' of plugin {rival.owner} already"
+                    f"{what} as the default, but '{rival.name}' of plugin {rival.owner} is already the default"
                 )
         _check_contract(what, KINDS[kind], component)
         try:
@@ -133,23 +133,23 @@ class Registry:
             raise RegistrationError(f"{what}: {error}") from None
         for key in RESERVED[kind]:
             if key in options:
-                raise RegistrationError(f"{what}: its option '{key}' must be renamed, that key belongs to the engine")
+                raise RegistrationError(f"{what}: its option '{key}' must be renamed, because the engine uses that key")
         _check_nested(what, options)
         self._by_kind[kind][name] = Registration(kind, name, component, owner, options, default)
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Every name of that kind, sorted."""
+        """The names of all components of that kind, sorted."""
         return tuple(sorted(self._by_kind[kind]))
 
     def get(self, kind: str, name: str) -> Registration:
-        """Raises UserError with the nearest name and all that exist."""
+        """The registration. Raises UserError with the nearest name and all names."""
         try:
             return self._by_kind[kind][name]
         except KeyError:
             raise UserError(self.unknown(kind, name)) from None
 
     def unknown(self, kind: str, name: str) -> str:
-        """The wording for a name that nobody registered."""
+        """The message for a name that is not registered."""
         names = self.names(kind)
         listing = f"There are: {', '.join(names)}" if names else f"No plugin registers any {kind}"
         return f"there is no {kind} '{name}'{did_you_mean(name, names)} {listing}"
@@ -166,12 +166,12 @@ class Registry:
         return None
 
     def default(self, kind: str) -> Registration | None:
-        """The component of that kind that is taken where a recipe names none."""
+        """The component of that kind that a recipe uses without naming it, or None."""
         defaults = self.defaults(kind)
         return defaults[0] if defaults else None
 
     def defaults(self, kind: str) -> tuple[Registration, ...]:
-        """Every component of that kind that is used unless a recipe says otherwise, in the order of registration."""
+        """All components of that kind that a recipe uses without naming them, in the order of registration."""
         return tuple(item for item in self._by_kind[kind].values() if item.default)
 
 
@@ -188,22 +188,22 @@ def _check_nested(what: str, options: Mapping[str, Option]) -> None:
     for option in options.values():
         if option.nested is not None and option.nested not in _NESTED:
             raise RegistrationError(
-                f"{what}: its option '{option.name}' asks for a Factory[{option.nested.__name__}], and no kind of "
-                f"component has that contract. There are: {', '.join(contract.__name__ for contract in _NESTED)}"
+                f"{what}: its option '{option.name}' is a Factory[{option.nested.__name__}], and no kind of component "
+                f"has that contract. There are: {', '.join(contract.__name__ for contract in _NESTED)}"
             )
         if option.group is not None:
             _check_nested(what, options_of_group(option.group))
 
 
 def _check_method(what: str, method: type[Method]) -> None:
-    """The tables of a method are static, so a name in them that leads nowhere is known before any run."""
+    """Raises RegistrationError for a method without roles, an incomplete order, or unknown names in its tables."""
     roles = {role.name: role for role in getattr(method, "roles", ())}
     if not roles:
-        raise RegistrationError(f"{what}: it must name its networks in `roles`")
+        raise RegistrationError(f"{what}: it must declare its networks in `roles`")
     if set(method.order) != {role.side for role in roles.values()}:
-        raise RegistrationError(f"{what}: its `order` must name each side of its `roles` once, and no other")
+        raise RegistrationError(f"{what}: its `order` must have each side of its `roles` once and no other side")
     tensors = [name for pairs in method.pairs.values() for pair in pairs.items() for name in pair]
-    tensors += [name for judged in method.adversarial_pairs.values() for name in judged]
+    tensors += [name for pair in method.adversarial_pairs.values() for name in pair]
     for item in method.directions.values():
         tensors += [item.given, item.output, *item.show, *item.always]
         tensors += [name for choice in item.choices for name in (choice.drawn, choice.taken)]
@@ -214,7 +214,7 @@ def _check_method(what: str, method: type[Method]) -> None:
         for name in used:
             if name not in known:
                 raise RegistrationError(
-                    f"{what}: one of its tables names the {word} '{name}', which it does not have"
+                    f"{what}: one of its tables has the {word} '{name}', which it does not define"
                     f"{did_you_mean(name, known)} It has: {', '.join(known)}"
                 )
 
@@ -226,7 +226,7 @@ def _check_contract(what: str, kind: Kind, component: object) -> None:
         return
     if not (isinstance(component, type) and issubclass(component, kind.contract)):
         raise RegistrationError(f"{what}: it must be a subclass of {kind.contract.__module__}.{kind.contract.__name__}")
-    # Modules have no metaclass that would refuse to build an abstract one.
+    # torch modules have no ABCMeta, so instantiating an abstract one raises nothing.
     missing = [name for name in dir(component) if getattr(getattr(component, name), "__isabstractmethod__", False)]
     if missing:
         raise RegistrationError(f"{what}: it does not define {', '.join(missing)}")

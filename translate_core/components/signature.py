@@ -1,7 +1,7 @@
 """A component's typed signature is its schema.
 
-`options_of` reads a signature; `Option.validate` holds a value from a recipe against an annotation, strictly, and says
-in words what was expected. No configuration class stands beside a component.
+`options_of` reads a signature. `Option.validate` validates a value of a recipe strictly against the annotation; its
+message describes what was expected. No component needs a configuration class.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Option:
     operation: bool = False
 
     def validate(self, value: object) -> Any:
-        """The value as the annotation has it (a list becomes a tuple, text a Length).
+        """The value converted to the annotation (a list to a tuple, text to a Length).
 
-        Raises ValueError with the words for the user.
+        Raises ValueError with the message for the user.
         """
         if not _finite(value) and not _takes_infinity(self.annotation):
             raise ValueError(f"must be {describe(self.annotation)}, not {show(value)}")
@@ -68,12 +68,12 @@ class Option:
             raise ValueError(f"must be {describe(self.annotation)}, not {show(value)}") from None
 
     def dump(self, value: object) -> Any:
-        """The value as a recipe would have it: plain data."""
+        """The value as plain data, as in a recipe."""
         return self._adapter.dump_python(value, mode="json", warnings=False)
 
     @property
     def optional(self) -> bool:
-        """Whether null is among its values."""
+        """Whether null is allowed."""
         return type(None) in get_args(self.annotation)
 
     @cached_property
@@ -82,10 +82,10 @@ class Option:
 
 
 def options_of(component: Callable[..., Any], given: Sequence[str]) -> dict[str, Option]:
-    """The options of a component: its annotated keyword arguments but the `given` ones.
+    """The options of a component: its annotated keyword arguments without those in `given`.
 
-    Raises SignatureError when an argument has no annotation, the given ones are not all accepted, or `*args` or
-    `**kwargs` stand in the signature.
+    Raises SignatureError if an argument has no annotation, a given one is not accepted, or the signature has `*args`
+    or `**kwargs`.
     """
     function = _constructor(component)
     parameters = {} if function is None else dict(inspect.signature(component).parameters)
@@ -99,9 +99,9 @@ def options_of(component: Callable[..., Any], given: Sequence[str]) -> dict[str,
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
-            raise SignatureError(f"`{stars}{name}` in its signature accepts anything; name every option")
+            raise SignatureError(f"`{stars}{name}` in its signature accepts any argument; declare every option by name")
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise SignatureError(f"its option '{name}' must be usable as a keyword")
+            raise SignatureError(f"its option '{name}' must be a keyword argument")
         if name not in hints:
             raise SignatureError(f"its option '{name}' has no type annotation")
         required = parameter.default is parameter.empty
@@ -124,12 +124,12 @@ def options_of_group(group: type) -> dict[str, Option]:
 
 
 def _constructor(component: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The function whose annotations count; None for a class without a constructor of its own, which has no options."""
+    """The function with the annotations; None for a class without its own constructor, which has no options."""
     if not isinstance(component, type):
         return component
     for cls in component.__mro__:
         if "__init__" in vars(cls):
-            # nn.Module's own constructor takes *args and **kwargs to refuse them: it has no options either.
+            # The constructor of nn.Module takes *args and **kwargs only to reject them: it has no options either.
             engine_base = cls is object or cls.__module__.startswith("torch.")
             return None if engine_base else typing.cast("Callable[..., Any]", vars(cls)["__init__"])
     return None
@@ -158,7 +158,7 @@ def _option(name: str, annotation: Any, default: Any, required: bool, operation:
 
 
 def _check_plain(option: Option) -> None:
-    """Raises SignatureError for an option that no recipe could give, or whose default it would have to refuse."""
+    """Raises SignatureError for an option that cannot be written in a recipe, or whose default is not valid."""
     unwritable = _unwritable(option.annotation)
     try:
         _ = option._adapter
@@ -166,9 +166,8 @@ def _check_plain(option: Option) -> None:
         unwritable = unwritable or option.annotation
     if unwritable is not None:
         raise SignatureError(
-            f"its option '{option.name}' cannot be written in a recipe, for its type has {_name(unwritable)} in it; "
-            f"use numbers, text, bool, Literal, Length, lists, tuples and dicts of these, "
-            f"or a dataclass or a Factory that stands by itself"
+            f"its option '{option.name}' cannot be written in a recipe, because its type contains {_name(unwritable)}; "
+            f"use numbers, text, bool, Literal, Length, lists, tuples and dicts of these, a dataclass or a Factory"
         )
     if option.required:
         return
@@ -179,7 +178,7 @@ def _check_plain(option: Option) -> None:
 
 
 def _unwritable(annotation: Any) -> Any:
-    """The part of an annotation that pydantic would take, and fill from any mapping or from none."""
+    """The part of an annotation that pydantic accepts but a recipe cannot hold, or None."""
     if annotation is Length:
         return None
     group = isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation))
@@ -190,7 +189,7 @@ def _unwritable(annotation: Any) -> Any:
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a union, None left out; the annotation itself where it is none."""
+    """The members of a union without None; for other annotations the annotation itself."""
     if get_origin(annotation) in (Union, types.UnionType):
         return tuple(member for member in get_args(annotation) if member is not type(None))
     return (annotation,)

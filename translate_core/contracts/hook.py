@@ -1,4 +1,4 @@
-"""The whole extension surface: one hook.
+"""The hook of plugins: the only function that the engine calls in a plugin by name.
 
 A plugin is a module (or any object) with this one function, decorated:
 
@@ -8,7 +8,7 @@ A plugin is a module (or any object) with this one function, decorated:
     def register(registry):
         registry.generator("tiny", Tiny)
 
-It is found through an entry point in the group `translate_core`, or named in a recipe's `plugins:` list.
+The engine finds it by an entry point in the group `translate_core`, or in a recipe's `plugins:` list.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GROUP = "translate_core"
 CONTRACT: int = 1
 """The version of the contract between plugins and this installation: the hook, the public names, the kinds.
 
-Raised when something that a plugin relies on changes or goes; additions do not raise it.
+It increases when something that a plugin uses changes or is removed, not when something is added.
 """
 
 _FIRST = 1
@@ -43,17 +43,17 @@ def hookimpl(function: F, /) -> F: ...
 @overload
 def hookimpl(*, contract: int = ...) -> Callable[[F], F]: ...
 def hookimpl(function: Callable[..., object] | None = None, /, *, contract: int = _FIRST) -> Any:
-    """Marks a plugin's `register`, and states which version of the contract it was written for.
+    """Decorator of a plugin's `register` that declares the version of the contract it was written for.
 
-    `@hookimpl(contract=1)`; the bare `@hookimpl` means version 1, the first. A plugin is loaded only where the
-    installation has that version (`translate_core.CONTRACT`).
+    `@hookimpl(contract=1)`; `@hookimpl` alone means version 1, the first. A plugin is loaded only if the installation
+    has that version (`translate_core.CONTRACT`).
 
-    Raises ValueError for a contract that is no positive whole number.
+    Raises ValueError for a contract that is not a positive whole number.
     """
     if isinstance(contract, bool) or not isinstance(contract, int) or contract < 1:
         raise ValueError(f"contract must be a whole number of at least 1, such as {CONTRACT}, not {contract!r}")
     if function is not None and not callable(function):
-        raise ValueError(f"write @hookimpl(contract={CONTRACT}), with the name; {function!r} is no function")
+        raise ValueError(f"write @hookimpl(contract={CONTRACT}), with the keyword; {function!r} is not a function")
 
     def mark(hook: F) -> F:
         setattr(hook, _STATED, contract)
@@ -63,14 +63,14 @@ def hookimpl(function: Callable[..., object] | None = None, /, *, contract: int 
 
 
 def contract_of(hook: object) -> int | None:
-    """The version of the contract that a decorated hook was written for; None for what is not decorated."""
+    """The version of the contract that a decorated hook was written for; None for other objects."""
     stated: int | None = getattr(hook, _STATED, None)
     return stated
 
 
 @hookspec
 def register(registry: Registrar) -> None:
-    """Register components: `registry.<kind>("name", component)`, once for each.
+    """Registers components: `registry.<kind>("name", component)` for each.
 
-    Called once for every run, with a registry that remembers whose call this is. Nothing may happen besides.
+    Called once for every run, with a registry that records the plugin of each component. It must do nothing else.
     """

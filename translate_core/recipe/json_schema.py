@@ -1,4 +1,4 @@
-"""A JSON Schema of recipes with every component that is installed, for editors: `translate-plugins schema`."""
+"""The JSON Schema of recipes with all installed components, for editors: `translate-plugins schema`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _DOTTED = r"\.[^.]+"
 
 
 def recipe_schema(registry: Registry) -> Schema:
-    """The schema (draft 2020-12) of recipes and of ablations, built of everything in the registry."""
+    """The schema (draft 2020-12) of recipes and ablations with every component of the registry."""
     return _Writer(registry).write()
 
 
 class _Writer:
     """Collects definitions.
 
-    `generator` is a block with a `type`, `generator.tiny` that of one component, `part.generator` either a block or
-    options of one that stands elsewhere.
+    `generator` is a block with a `type`, `generator.tiny` the block of one component, `part.generator` a block or some
+    options that are merged into a block elsewhere.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -73,16 +73,19 @@ class _Writer:
             "required": ["method", "data", "losses", "optimizer", "training"],
             "properties": {
                 "plugins": _PLUGINS,
-                "method": {"description": "Which networks a run has, and what it computes.", **_ref("method")},
-                "data": {"description": "The images.", **_ref("dataset")},
+                "method": {
+                    "description": "The networks of a run, its tensors and the order of updates.",
+                    **_ref("method"),
+                },
+                "data": {"description": "The data set.", **_ref("dataset")},
                 **{kind: _or_null(_ref(kind)) for kind in networks},
                 "networks": {
-                    "description": "Single roles: merged into the block of their kind; with a `type`, instead of it.",
+                    "description": "By role: options merged into the block of its kind, or a block with a `type`.",
                     "type": ["object", "null"],
                     "additionalProperties": _or_null(_any_of(_ref(f"part.{kind}") for kind in networks)),
                 },
                 "losses": {
-                    "description": "The terms of the game, by the name that they are logged under.",
+                    "description": "The losses, by their names in logs.",
                     "type": "object",
                     "minProperties": 1,
                     "propertyNames": {"pattern": "^[^./]+$"},
@@ -120,16 +123,16 @@ class _Writer:
             "additionalProperties": False,
             "required": ["base", "vary"],
             "properties": {
-                "base": {"description": "The recipe that is varied, seen from this file.", "type": "string"},
+                "base": {"description": "The recipe that is varied, relative to this file.", "type": "string"},
                 "vary": {
-                    "description": "Dotted keys with the values to try; every combination is a variant.",
+                    "description": "Dotted keys with lists of values; every combination is a variant.",
                     "type": "object",
                     "minProperties": 1,
                     "propertyNames": {"pattern": f"^({blocks})({_DOTTED})*$"},
                     "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": True},
                 },
                 "seeds": {
-                    "description": "Each variant is trained with each of them.",
+                    "description": "Each variant is trained with each of these seeds.",
                     "type": "array",
                     "minItems": 1,
                     "uniqueItems": True,
@@ -145,7 +148,7 @@ class _Writer:
     def _named_blocks(self) -> dict[str, Schema]:
         return {
             key: {
-                "description": f"Beside those on by default ({', '.join(on) or 'none'}), which null switches off.",
+                "description": f"In addition to the defaults ({', '.join(on) or 'none'}), which null switches off.",
                 "type": ["object", "null"],
                 "properties": {name: _or_null(_ref(kind)) for name in on},
                 "additionalProperties": _or_null(_ref(kind)),
@@ -155,7 +158,7 @@ class _Writer:
         }
 
     def _of_method(self, name: str) -> Schema:
-        """What a recipe of that method may say beside: its roles, its sides, and no block of a kind that it lacks."""
+        """The constraints of a method on other blocks: its roles, its sides, no block of a kind without a role."""
         roles = self.registry.get("method", name).component.roles  # type: ignore[attr-defined]
         kinds = {role.kind for role in roles}
         properties: dict[str, Schema] = {
@@ -175,7 +178,10 @@ class _Writer:
         return tuple(dict.fromkeys(side for method in methods for side in sides(method.roles)))  # type: ignore[attr-defined]
 
     def _per_side(self, kind: str, names: Sequence[str], *, whole: bool, part: bool = False) -> Schema:
-        """One block, or one for each side. whole: whether each side must have one. part: whether options may do."""
+        """One block, or one for each side.
+
+        whole: whether each side must have one. part: whether some options suffice.
+        """
         block = _ref(f"part.{kind}" if part else kind)
         return {
             "if": {"type": "object", "anyOf": [{"required": [name]} for name in names], "not": {"required": ["type"]}},
@@ -191,7 +197,7 @@ class _Writer:
     # Blocks
 
     def _block(self, kind: str) -> Schema:
-        """A block with a `type`, which decides the rest."""
+        """A block with a `type`, which determines the other keys."""
         registrations = [self.registry.get(kind, name) for name in self.registry.names(kind)]
         return {
             "type": "object",
@@ -206,7 +212,7 @@ class _Writer:
         }
 
     def _part(self, kind: str) -> Schema:
-        """With a `type` a block; without one, options of a block that stands elsewhere, of whichever component."""
+        """With a `type` a block; without one, options of any component of that kind."""
         options: dict[str, list[Schema]] = {}
         for name in self.registry.names(kind):
             for key, schema in self.definitions[f"{kind}.{name}"]["properties"].items():
@@ -284,13 +290,13 @@ _PLUGINS: Schema = {
 
 
 def _plain(annotation: Any) -> Schema:
-    """The schema of an annotation by itself, as strict as the engine is."""
+    """The schema of an annotation alone, as strict as the engine."""
     schema = TypeAdapter(annotation).json_schema()
     return _inlined(schema, schema.pop("$defs", {}))
 
 
 def _inlined(value: Any, definitions: Mapping[str, Schema]) -> Any:
-    """A schema without references into definitions of its own."""
+    """A schema with its references replaced by their definitions."""
     if isinstance(value, Mapping):
         if "$ref" in value:
             return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
@@ -299,7 +305,7 @@ def _inlined(value: Any, definitions: Mapping[str, Schema]) -> Any:
 
 
 def _ref(name: str) -> Schema:
-    """A reference to a definition, whose name may be any text."""
+    """A reference to a definition; its name may be any text."""
     return {"$ref": "#/$defs/" + quote(name.replace("~", "~0").replace("/", "~1"))}
 
 
@@ -317,7 +323,7 @@ def _type_is(name: str) -> Schema:
 
 
 def _at_least_one_step(schema: Any) -> Any:
-    """A schema whose lengths are not zero."""
+    """A schema in which lengths of zero are not valid."""
     if isinstance(schema, dict):
         return {key: _at_least_one_step(item) for key, item in schema.items()}
     if isinstance(schema, list):
