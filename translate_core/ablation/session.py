@@ -103,7 +103,7 @@ class _Session:
                 if trial.finished:
                     self._log(f"{trial.name} is finished already")
                     continue
-                if self.ranks.any(stop.asked):
+                if self.ranks.any(stop.requested):
                     self._log(
                         f"stopped before {trial.name}. To continue, run the same command again:\n  {self.command}"
                     )

@@ -13,14 +13,14 @@ from typing import Self
 class StopSignal:
     """Handles SIGINT and SIGTERM while it is entered; does nothing outside the main thread.
 
-    Inside `at_work` a signal only sets `asked`, so that the current step is finished and saved. At any other time, such
-    as during a download, and at a second Ctrl-C it raises KeyboardInterrupt.
+    Inside `at_work` a signal only sets `requested`, so that the current step is finished and saved. At any other time,
+    such as during a download, and at a second Ctrl-C it raises KeyboardInterrupt.
 
-    asked: whether a stop was requested.
+    requested: whether a stop was requested.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._at_work = False
         self._before: dict[int, object] = {}
 
@@ -38,7 +38,7 @@ class StopSignal:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """The code inside checks `asked` after every step."""
+        """The code inside checks `requested` after every step."""
         self._at_work = True
         try:
             yield
@@ -46,6 +46,6 @@ class StopSignal:
             self._at_work = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._at_work or (self.asked and number == signal.SIGINT):
+        if not self._at_work or (self.requested and number == signal.SIGINT):
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

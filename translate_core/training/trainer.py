@@ -67,7 +67,7 @@ class Trainer:
             for losses in self.steps():
                 for observer in self.observers:
                     observer.on_step(self.step)
-                stopping = self.assembly.ranks.any(stop.asked)
+                stopping = self.assembly.ranks.any(stop.requested)
                 self._after_step(losses, stopping)
                 if stopping:
                     break

@@ -50,7 +50,7 @@ def build_generators(
         name: network
         for name, network in recipe.networks.items()
         if network.role.side == GENERATORS
-        and f"networks/{name}" in checkpoint.parts  # a run leaves out what it needs not
+        and f"networks/{name}" in checkpoint.parts  # a run has only the networks that it needs
     }
     modules = build_networks(recipe, roles, channels, device, load=False)
     states = {name: checkpoint.parts.get(f"ema/{name}", checkpoint.parts[f"networks/{name}"]) for name in modules}

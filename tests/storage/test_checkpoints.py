@@ -1,0 +1,75 @@
+"""Checkpoints: what all ranks share and what each has for itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from translate_core import UserError
+from translate_core.storage.checkpoints import Checkpoints, load
+
+
+class Part:
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.value = state_dict["value"]
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    made = Checkpoints(tmp_path / "checkpoints")
+    own = [{"losses/adversarial": Part(rank).state_dict()} for rank in (10, 11)]
+    made.save(5, {"name": "x"}, {"networks/G": Part(7).state_dict()}, own, keep=2)
+    return made
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_rank_gets_its_own_state_back(checkpoints: Checkpoints, rank: int) -> None:
+    network, loss = Part(), Part()
+    load(checkpoints.path(5)).restore({"networks/G": network}, {"losses/adversarial": loss}, rank)
+    assert (network.value, loss.value) == (7, 10 + rank)
+
+
+def test_names_may_hold_any_character(tmp_path: Path) -> None:
+    """No part is recognised by its name: `@` and `losses/` once had a meaning."""
+    made = Checkpoints(tmp_path)
+    made.save(1, {}, {"losses/a@1": {"value": 1}}, [{"networks/b@0": {"value": 2}}], keep=1)
+    shared, own = Part(), Part()
+    load(made.path(1)).restore({"losses/a@1": shared}, {"networks/b@0": own}, 0)
+    assert (shared.value, own.value) == (1, 2)
+
+
+def test_a_rank_that_the_checkpoint_lacks(checkpoints: Checkpoints) -> None:
+    with pytest.raises(UserError, match="missing are losses/adversarial, superfluous are none"):
+        load(checkpoints.path(5)).restore({"networks/G": Part()}, {"losses/adversarial": Part()}, 2)
+
+
+def test_other_names(checkpoints: Checkpoints) -> None:
+    with pytest.raises(
+        UserError, match="belongs to another recipe: missing are networks/F, superfluous are networks/G"
+    ):
+        load(checkpoints.path(5)).restore({"networks/F": Part()}, {"losses/adversarial": Part()}, 0)
+
+
+def test_only_the_newest_are_kept_and_nothing_half_written(checkpoints: Checkpoints) -> None:
+    for step in (6, 7):
+        checkpoints.save(step, {}, {}, [], keep=2)
+    (checkpoints.folder / "step-8.pt.part").touch()
+    checkpoints.save(9, {}, {}, [], keep=2)
+    names = sorted(path.name for path in checkpoints.folder.iterdir())
+    assert names == ["step-7.pt", "step-7.pt.sha256", "step-9.pt", "step-9.pt.sha256"]
+
+
+def test_none_written(tmp_path: Path, checkpoints: Checkpoints) -> None:
+    assert Checkpoints(tmp_path / "nowhere").none_written()
+    assert not checkpoints.none_written()
+    path = checkpoints.path(5)
+    path.rename(path.with_name("step-5.pt.damaged"))
+    assert not checkpoints.none_written()
