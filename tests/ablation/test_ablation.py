@@ -68,9 +68,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "trap.py").write_text(PLUGIN)
     training = {"length": "3 steps", "workers": 0, "checkpoint_every": "1 step", "sample_every": None}
     write_small_recipe(
-        folder / "small.yaml", make_folders(folder / "data"), losses=LOSSES, metrics=METRICS, training=training,
-        plugins=["trap.py"], observers={"tensorboard": None, "progress": None},
-    )  # fmt: skip
+        folder / "small.yaml",
+        make_folders(folder / "data"),
+        losses=LOSSES,
+        metrics=METRICS,
+        training=training,
+        plugins=["trap.py"],
+        observers={"tensorboard": None, "progress": None},
+    )
     return folder
 
 
@@ -183,8 +188,10 @@ def test_seeds_without_results_are_named() -> None:
     lines = table({0: [result(10)], 1: "failed", 2: [result(20)]}, {0: "unfinished", 1: "not begun", 2: "not begun"})
     assert [cell.strip() for cell in lines[2].split("|")[1:4]] == ["0", "2 of 3: seed 1 failed", "15.00 ± 7.07"]
     assert [cell.strip() for cell in lines[3].split("|")[1:4]] == [
-        "1", "0 of 3: seed 0 unfinished, seed 1 not begun, seed 2 not begun", "–",
-    ]  # fmt: skip
+        "1",
+        "0 of 3: seed 0 unfinished, seed 1 not begun, seed 2 not begun",
+        "–",
+    ]
 
 
 def test_a_column_with_two_protocols_has_a_note_for_each() -> None:
@@ -374,8 +381,12 @@ def test_all_faults_are_reported_at_once(place: Path, capsys: pytest.CaptureFixt
     path = ablation(place, "faults", "base: none.yaml\nvary: {a.b: 3}\nseeds: []\n")
     assert run(path, "--set", "seeds=[0]", "--set", "nonsense") == 2
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()[1:]] == [
-        "base", "vary.a.b", "seeds", "--set", "--set",
-    ]  # fmt: skip
+        "base",
+        "vary.a.b",
+        "seeds",
+        "--set",
+        "--set",
+    ]
 
 
 @pytest.mark.parametrize("setting", ["losses.identity.weight=1", "losses.identity={type: identity}", "training.seed=4"])
@@ -417,8 +428,9 @@ def test_a_dry_run_shows_the_runs_and_trains_nothing(place: Path, capsys: pytest
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["generator", "seed", "steps", "parameters", "run folder", "state"]
     assert [row[0] for row in rows[2:]] == [
-        "{type: resnet, blocks: 1, width: 4}", "{type: unet, downs: 2, width: 4}",
-    ]  # fmt: skip
+        "{type: resnet, blocks: 1, width: 4}",
+        "{type: unet, downs: 2, width: 4}",
+    ]
     assert rows[2][1:3] == ["7", "3"]
     assert rows[2][3] != rows[3][3]
     assert rows[2][4:] == [str(out / "generator.blocks=1,generator.type=resnet,generator.width=4/seed=7"), "not begun"]

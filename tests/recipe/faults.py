@@ -94,4 +94,4 @@ BARE = registering(
     "from translate_core import tensor\nclass Bare(Method):\n    roles = (generator('G_AB', 'A', 'B'),)\n"
     "    order = (GENERATORS,)\n    @tensor\n    def fake_B(self): return self.G_AB(self.real_A)\n",
     "registry.method('bare', Bare)",
-)  # fmt: skip
+)

@@ -136,13 +136,18 @@ def test_a_changing_weight(recipe: Path, tmp_path: Path) -> None:
         assert main([*arguments, "--out", str(ramped), *more]) == 0
     assert main([*arguments, "--out", str(constant), "--set", "training.length=4 steps"]) == 0
     assert yaml.safe_load((ramped / "recipe.yaml").read_text())["losses"]["nce"]["weight"] == {
-        "from": 1.0, "to": 3.0, "steps": 2
-    }  # fmt: skip
+        "from": 1.0,
+        "to": 3.0,
+        "steps": 2,
+    }
     losses = [
-        [row["losses"]["nce"] for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-         if row["kind"] == "losses"]
+        [
+            row["losses"]["nce"]
+            for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+            if row["kind"] == "losses"
+        ]
         for run in (ramped, constant)
-    ]  # fmt: skip
+    ]
     factors = [one / other for one, other in zip(*losses, strict=True)]
     assert factors == pytest.approx([1, 2, 3, 3], rel=1e-4)
 

@@ -103,8 +103,9 @@ def broken_loss(name: str, body: str, message: str) -> Case:
     """A loss of a plugin that fails in the shape check; `body` is line 9."""
     content = registering(
         "CONSTANT = torch.zeros(3, 24, 24)\nclass L(Loss):\n    def generator_loss(self, tensors):\n"
-        f"        x, y = tensors['fake_B'], tensors['real_B']\n        {body}\n", "registry.loss('l', L)",
-    )  # fmt: skip
+        f"        x, y = tensors['fake_B'], tensors['real_B']\n        {body}\n",
+        "registry.loss('l', L)",
+    )
     return Case(name, ("plugins=[bad.py]", "losses.l={type: l}"), f"losses.l  {message}", files={"bad.py": content})
 
 

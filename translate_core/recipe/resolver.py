@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from translate_core.components.blocks import Block, BlockReader
-from translate_core.components.plugins import load_plugins
+from translate_core.components.plugins import LoadedPlugins, load_plugins
 from translate_core.components.registry import KINDS
 from translate_core.components.signature import options_of_group
 from translate_core.contracts.method import Method
@@ -34,7 +34,11 @@ def resolve(path: Path | None, data: Mapping[str, Any]) -> ResolvedRecipe:
     plugins = load_plugins(listed, path.parent if path is not None else Path(), faults)
     absent = "; a plugin that failed to load may register it" if faults else ""
     reader = RecipeReader(data, BlockReader(plugins.registry, faults, absent=absent))
+    return _resolved(path, reader, plugins, listed)
 
+
+def _resolved(path: Path | None, reader: RecipeReader, plugins: LoadedPlugins, listed: list[str]) -> ResolvedRecipe:
+    """Every part resolved in turn. listed: the plugins of the recipe, which `plugins` has loaded."""
     method_block = reader.required_block("method", "method")
     method: Method | None = reader.construct("method", method_block) if method_block is not None else None
     _check_keys(reader, method)
@@ -49,9 +53,8 @@ def resolve(path: Path | None, data: Mapping[str, Any]) -> ResolvedRecipe:
     metrics, metric_record = resolve_metrics(reader)
     observers, observer_records = resolve_observers(reader)
     training = resolve_training(reader)
-
-    if faults:
-        raise RecipeError(subject_of(path), in_order(faults, data))
+    if reader.faults:
+        raise RecipeError(subject_of(path), in_order(reader.faults, reader.data))
     assert method_block is not None
     assert method is not None
     assert data_block is not None
@@ -81,7 +84,7 @@ def resolve(path: Path | None, data: Mapping[str, Any]) -> ResolvedRecipe:
         metrics=metrics,
         observers=observers,
         training=training[0],
-        record=_in_order_of(data, record),
+        record=_in_order_of(reader.data, record),
         operation=_operation_keys(data_block),
     )
 
