@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""The code, commands and paths of the README work."""
 
 from __future__ import annotations
 

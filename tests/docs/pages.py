@@ -152,6 +152,7 @@ class Session:
             self._offered |= _components(path)
             return
         found = runpy.run_path(str(path), run_name="__main__")
+        self._used |= {(kind, name) for kind, name in self._offered if f'"type": "{name}"' in block.code}
         for key, value in found.items():
             if key.startswith("test_"):
                 value()

@@ -1,4 +1,4 @@
-"""The example package, as a stranger gets it: built, installed without a network, tested, trained and applied."""
+"""The example package is built, installed without a network, tested, trained and applied."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def example(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing is left in the repository."""
+    """Builds the package from a copy, so that the repository stays clean."""
     folder = tmp_path_factory.mktemp("build")
     shutil.copytree(example, folder / "source", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     _pip("wheel", "--no-build-isolation", "--wheel-dir", str(folder), str(folder / "source"))
@@ -45,7 +45,7 @@ def wheel(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a process that has the package."""
+    """The environment variables of a process in which the package is installed."""
     site = tmp_path_factory.mktemp("site")
     _pip("install", "--target", str(site), str(wheel))
     paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -65,11 +65,11 @@ def _run(installed: dict[str, str], folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_there_is_one() -> None:
+def test_the_enumeration_is_complete() -> None:
     assert set(NAMES) == set(OFFERED)
 
 
-def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
+def test_the_wheel_contains_only_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
         points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
@@ -78,8 +78,8 @@ def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
     assert any(top.endswith(".dist-info") for top in tops)
 
 
-def test_it_uses_public_names_alone(example: Path) -> None:
-    """A stranger may rely on what `translate_core` exports, and on nothing of `translate_plugins`."""
+def test_it_imports_only_public_names(example: Path) -> None:
+    """Imports of `translate_plugins` or of modules of the engine are not allowed."""
     sources = sorted((example / "src").rglob("*.py"))
     assert len(sources) >= 4
     for source in sources:
@@ -89,24 +89,24 @@ def test_it_uses_public_names_alone(example: Path) -> None:
 
 def test_its_own_tests_pass(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(example / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    told = _run(installed, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
-    passed = re.search(r"(\d+) passed", told)
+    printed = _run(installed, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    passed = re.search(r"(\d+) passed", printed)
     assert passed is not None
     assert int(passed[1]) >= 15
 
 
 def test_it_is_listed(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
-    told = _run(installed, tmp_path, "-m", "translate_core.commands.plugins", "list")
+    printed = _run(installed, tmp_path, "-m", "translate_core.commands.plugins", "list")
     for name in OFFERED[example.name].values():
-        assert re.search(rf"{name}.*{example.name}", told), told
+        assert re.search(rf"{name}.*{example.name}", printed), printed
 
 
 def test_it_keeps_every_promise(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
-    told = _run(installed, tmp_path, "-m", "translate_core.commands.plugins", "check", example.name, *SMALLER)
-    kept = re.search(r"promises: (\d+) kept", told)
-    assert kept is not None, told
+    printed = _run(installed, tmp_path, "-m", "translate_core.commands.plugins", "check", example.name, *SMALLER)
+    kept = re.search(r"promises: (\d+) kept", printed)
+    assert kept is not None, printed
     assert int(kept[1]) >= 30
-    assert "not tested" not in told
+    assert "not tested" not in printed
 
 
 def test_its_recipe_trains_and_translates(example: Path, installed: dict[str, str], tmp_path: Path) -> None:
