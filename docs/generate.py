@@ -1,7 +1,7 @@
 """Writes the generated pages of the documentation: `make docs`.
 
-`docs/options.md` is generated entirely. `docs/contract.md` is written by hand, except for the parts between
-`<!-- generated: NAME -->` and `<!-- end -->`. The tests check that both are current.
+`docs/options.md` is generated entirely. `docs/contract.md` and `docs/from-python.md` are written by hand, except for
+the parts between `<!-- generated: NAME -->` and `<!-- end -->`. The tests check that all are current.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-# docs/contract.md
+# docs/contract.md and docs/from-python.md
 
 
 def hook() -> str:
@@ -83,10 +83,34 @@ def names() -> str:
     return "\n".join(f"- `{name}`: {first_sentence(_doc_of_public(name))}" for name in translate_core.__all__) + "\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"hook": hook, "kinds": kinds, "contracts": contracts, "names": names}
+def interface() -> str:
+    """The functions and classes of the Python interface."""
+    parts = [
+        f"- `{name}{_signature(getattr(translate_core, name), returns=False)}`: {first_sentence(_doc_of_public(name))}"
+        for name in ("load_recipe", "open_run", "create", "list_components")
+    ]
+    for name in ("Run", "Step", "Translator"):
+        cls = getattr(translate_core, name)
+        members = list(_members(cls))
+        attributes = [
+            f"- `{attribute}`: {text}"
+            for attribute, text in _described(_doc(cls)).items()
+            if not any(re.match(rf"- `{attribute}\b", line) for line in members)
+        ]
+        parts += ["", f"### {name}\n", f"{first_sentence(_doc(cls))}\n", *attributes, *members]
+    return "\n".join(parts) + "\n"
 
 
-def contract_page(text: str) -> str:
+PARTS: dict[str, Callable[[], str]] = {
+    "hook": hook,
+    "kinds": kinds,
+    "contracts": contracts,
+    "names": names,
+    "interface": interface,
+}
+
+
+def with_parts(text: str) -> str:
     """The page with its generated parts replaced."""
     return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", text)
 
@@ -127,14 +151,18 @@ def _described(docstring: str) -> dict[str, str]:
     return described
 
 
-def _signature(function: Callable[..., Any], *, bound: bool = False, annotations: bool = True) -> str:
+def _signature(
+    function: Callable[..., Any], *, bound: bool = False, annotations: bool = True, returns: bool = True
+) -> str:
     signature = inspect.signature(function)
+    if not returns:
+        signature = signature.replace(return_annotation=signature.empty)
     parameters = list(signature.parameters.values())[1 if bound else 0 :]
     if not annotations:
         parameters = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
         signature = signature.replace(return_annotation=signature.empty)
-    # Annotations are strings here; inspect prints them with quotation marks.
-    return str(signature.replace(parameters=parameters)).replace("'", "")
+    # Annotations are strings here, which inspect prints with quotation marks.
+    return re.sub(r"""(: |-> )(["'])(.*?)\2""", r"\1\3", str(signature.replace(parameters=parameters)))
 
 
 def _link(contract: type) -> str:
@@ -246,9 +274,9 @@ def _table(rows: list[str]) -> list[str]:
 
 def pages() -> dict[Path, str]:
     """Every generated page with its current text."""
-    contract = DOCS / "contract.md"
+    by_hand = [DOCS / "contract.md", DOCS / "from-python.md"]
     return {
-        contract: contract_page(contract.read_text(encoding="utf-8")),
+        **{page: with_parts(page.read_text(encoding="utf-8")) for page in by_hand},
         DOCS / "options.md": options_page(load_plugins().registry),
     }
 

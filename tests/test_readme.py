@@ -30,6 +30,15 @@ def test_the_plugin_trains(tmp_path: Path) -> None:
     assert main(arguments) == 0
 
 
+def test_the_loop_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "open_run" in block)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "\n20 " in printed
+    assert "psnr/fake_B" in printed
+
+
 def test_every_set_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Validated against the full recipe, on small made images; only the file of weights is not there."""
     sets = [word for command in COMMANDS for word in re.findall(r"--set (\"[^\"]+\"|\S+)", command)]
