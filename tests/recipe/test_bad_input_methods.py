@@ -123,7 +123,7 @@ def test_networks_that_no_loss_needs_are_left_out(
     """Without the contrastive loss no loss needs the head, which is then not built."""
     arguments = [str(recipe), "--device", "cpu", "--set", "losses.nce.weight=0"]
     assert main([*arguments, "--dry-run"]) == 0
-    assert "networks left out, for no loss needs them: H" in capsys.readouterr().out
+    assert "networks left out because no loss needs them: H" in capsys.readouterr().out
 
 
 def test_a_changing_weight(recipe: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +19,13 @@ from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls, Network, Precision
-from translate_core.contracts.role import Role
 from translate_core.contracts.tensor import MissingTensorError
 from translate_core.errors import Fault, UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
 from translate_core.training.failure import why_it_failed
+from translate_core.training.meta_networks import MetaNetworks
 from translate_core.training.phase import WeightedLoss
 
 _ANY_SIZE = 256
@@ -74,8 +73,7 @@ class _Checker:
         self.calls = Calls()
         self.handles: dict[str, Network] = {}
         self.needed: frozenset[str] = frozenset()
-        self.mismatch = ""
-        """The last call of a network with other channels than it was built for."""
+        self.networks = MetaNetworks(recipe, dataset, self.fault)
 
     def fault(self, path: str, message: str) -> None:
         fault = Fault(path, message)
@@ -85,7 +83,7 @@ class _Checker:
     def run(self) -> ShapeCheck | None:
         if not self._data_suffice():
             return None
-        modules = self._build_networks()
+        modules = self.networks.build()
         self._build_metrics_and_observers()
         if self.faults:
             return None
@@ -132,82 +130,6 @@ class _Checker:
             if name not in supplied:
                 self.fault("data", f"the method needs '{name}'; the dataset supplies: {', '.join(supplied)}")
         return not self.faults
-
-    def _build_networks(self) -> dict[str, nn.Module]:
-        modules: dict[str, nn.Module] = {}
-        for name, network in self.recipe.networks.items():
-            role = network.role
-            if role.tapped and role.tapped not in modules:
-                continue  # its fault is in the list already
-            module = self._build_network(name, network, modules)
-            if module is None:
-                continue
-            self._has_methods(name, network, module)
-            self._size_fits(network, module)
-            modules[name] = module
-        return modules
-
-    def _build_network(self, name: str, network: ResolvedNetwork, modules: Mapping[str, nn.Module]) -> nn.Module | None:
-        try:
-            given = network.role.given(self.dataset.channels, modules)
-        except UserError as error:
-            self.fault(self._option_with_taps(network.role), str(error))
-            return None
-        try:
-            with torch.device("meta"):
-                module: nn.Module = network.block(**given)
-        except Exception as error:  # a component's constructor may raise anything
-            component = network.block.registration.name
-            self.fault(network.path, f"{component} cannot be built as {name}: {explain(error)}")
-            return None
-        if network.role.inputs:
-            self._record_mismatches(network.role, module, given["in_channels"])
-        return module
-
-    def _option_with_taps(self, role: Role) -> str:
-        """The path of the method's option that names the taps of a head, if there is one."""
-        options = flatten({"method": self.recipe.record["method"]})
-        return next((key for key, value in options.items() if value == list(role.taps)), "method")
-
-    def _has_methods(self, name: str, network: ResolvedNetwork, module: nn.Module) -> None:
-        for method in network.role.methods:
-            if not callable(getattr(module, method, None)):
-                self.fault(
-                    network.path,
-                    f"{name} needs a {network.role.kind} with a method '{method}', "
-                    f"which {network.block.registration.name} does not have",
-                )
-
-    def _size_fits(self, network: ResolvedNetwork, module: nn.Module) -> None:
-        if self.dataset.size is None:
-            return
-        height, width = self.dataset.size
-        multiple, smallest = int(getattr(module, "multiple", 1)), int(getattr(module, "smallest", 1))
-        if height % multiple or width % multiple:
-            needs = f"sides that are multiples of {multiple}"
-        elif min(height, width) < smallest:
-            needs = f"sides of at least {smallest}"
-        else:
-            return
-        component = network.block.registration.name
-        self.fault(
-            network.path,
-            f"{component} needs images with {needs}, and they are {height}×{width}: "
-            f"change their size under `data`, or the options of {component}",
-        )
-
-    def _record_mismatches(self, role: Role, module: nn.Module, expected: int) -> None:
-        """Records calls with a wrong number of channels: if such a call fails, this is the reason."""
-
-        def record(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-            image = arguments[0] if arguments else None
-            if isinstance(image, Tensor) and image.dim() == 4 and image.shape[1] != expected:
-                self.mismatch = (
-                    f"{role.name} takes images of {' and '.join(role.inputs)} with {expected} "
-                    f"channel{'s' if expected > 1 else ''}, and was given {image.shape[1]}"
-                )
-
-        module.register_forward_pre_hook(record)
 
     def _build_metrics_and_observers(self) -> None:
         """Builds once what would otherwise first be built during training."""
@@ -256,7 +178,7 @@ class _Checker:
     def _evaluate(self, loss: WeightedLoss, side: str) -> tuple[list[Tensor], frozenset[str]]:
         """The parts of a loss for a side, and the tensors that it used. A loss that fails has no parts."""
         batch = self._batch(self._training_batch(), grad=True)
-        self.mismatch = ""
+        self.networks.mismatch = ""
         try:
             with torch.device("meta"), warnings.catch_warnings():
                 # torch's losses only warn when shapes differ, and broadcast.
@@ -327,7 +249,7 @@ class _Checker:
     def _computable(self, direction: Direction, name: str, path: str) -> bool:
         """Whether a tensor follows from the test images of a direction. path: of the recipe, for faults."""
         batch = self._batch(self._test_images(direction), grad=False)
-        self.mismatch = ""
+        self.networks.mismatch = ""
         try:
             with torch.device("meta"), torch.no_grad():
                 _ = batch[name]
@@ -378,9 +300,7 @@ class _Checker:
         return path
 
     def _why(self, error: Exception) -> str:
-        if self.mismatch:
-            return (
-                f"cannot be computed: {self.mismatch}; give the domains equal numbers of channels under `data`, "
-                f"or leave this out"
-            )
-        return why_it_failed(error)
+        mismatch = self.networks.mismatch
+        if not mismatch:
+            return why_it_failed(error)
+        return f"cannot be computed: {mismatch}; give the domains equal numbers of channels under `data`, or leave this out"
