@@ -195,11 +195,11 @@ BLOCKS_TOGETHER = [
          "generator  unet needs images with sides that are multiples of 256, and they are 64×64: "
          "change their size under `data`, or the options of unet"),
     case("a batch larger than the data", "training.batch_size=7",
-         "training.batch_size  a step takes 7 images (batch_size × accumulate × processes), an epoch of this data set has 6"),
+         "training.batch_size  a step takes 7 images (batch_size × accumulate × processes), an epoch of this dataset has 6"),
     case("several of the shapes at once", ("data.transform.crop=22", "training.batch_size=7"),
          "generator            resnet needs images with sides that are multiples of 4, and they are 22×22: "
          "change their size under `data`, or the options of resnet",
-         "training.batch_size  a step takes 7 images (batch_size × accumulate × processes), an epoch of this data set has 6"),
+         "training.batch_size  a step takes 7 images (batch_size × accumulate × processes), an epoch of this dataset has 6"),
     case("several of the recipe at once, in its order", ("optimizer.lr=-1", "losses.cycle.weight=-1", "generator.blcks=3", "plugins=[no]"),
          f"generator.blcks      resnet has no option 'blcks', did you mean 'blocks'? It takes: {RESNET}",
          "losses.cycle.weight  must be a number at least 0, not -1",

@@ -120,7 +120,7 @@ EQUATIONS = [
     broken_loss("a tensor left on the CPU", "return {'x': (x - CONSTANT).mean()}",
                 "uses a tensor that stays on the CPU: register it as a buffer, or make it on images.device (bad.py, line 9)"),
     broken_loss("an operator without a meta implementation", "return {'x': torch.unique(x).mean()}",
-                "uses the operator aten::_unique2, which torch cannot compute without values: write it with others, "
+                "uses the operator aten::_unique2, which torch cannot compute without values: replace it by others, "
                 "or give it a fake implementation (torch.library.register_fake) (bad.py, line 9)"),
     broken_loss("a broadcast by mistake", "return {'x': nn.functional.l1_loss(x[:, :1], y)}",
                 "compares tensors of different shapes, 1×1×24×24 and 1×3×24×24 (bad.py, line 9)"),
