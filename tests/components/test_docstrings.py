@@ -1,4 +1,4 @@
-"""What is read out of docstrings."""
+"""Docstrings in parts: summary, text, entries of arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from translate_core.components.docstrings import documentation_of, first_sentenc
 
 
 class Base:
-    """The base. Says more.
+    """The base. A second sentence.
 
     Args:
         width: of the base
@@ -66,7 +66,7 @@ def test_a_class() -> None:
     assert read.own == {"width"}
 
 
-def test_a_class_that_says_nothing_borrows_no_summary() -> None:
+def test_a_class_without_a_docstring_inherits_entries_only() -> None:
     read = documentation_of(Bare)
     assert (read.summary, read.text, read.own) == ("", "", frozenset())
     assert read.arguments == {"width": "of the base and more: of it.", "depth": "of the base."}

@@ -1,4 +1,4 @@
-"""Plugins: installed ones, a recipe's own, and an engine that knows none of them."""
+"""Plugins: installed packages, plugins of a recipe, and an engine that names none of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from translate_core.components.plugins import PluginError, load_plugins
 from translate_core.components.registry import KINDS, RegistrationError
 from translate_core.storage import weights
 
-# A stranger's package
+# A package that is not ours
 
 NETWORKS = """
 from __future__ import annotations
@@ -57,7 +57,7 @@ from translate_core import Loss, hookimpl
 
 
 class MeanColour(Loss):
-    '''A fake has the mean colour of the images that it should look like.'''
+    '''The difference between the mean colours of fakes and real images.'''
 
     def __init__(self, power: int = 2) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def register(registry):
 
 
 def wheel(folder: Path, name: str, modules: dict[str, str], entry_points: dict[str, str]) -> Path:
-    """A wheel as a build backend writes it, without asking for one to be installed."""
+    """A wheel as a build backend writes it; no backend needs to be installed."""
     path = folder / f"{name}-1.2.3-py3-none-any.whl"
     info = f"{name}-1.2.3.dist-info"
     points = "\n".join(f"{point} = {target}" for point, target in entry_points.items())
@@ -104,7 +104,7 @@ def pip_install(package: Path, target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pip put a package with two entry points."""
+    """The folder into which pip installed a package with two entry points."""
     folder = tmp_path_factory.mktemp("stranger")
     package = wheel(
         folder, "stranger", {"networks": NETWORKS, "losses": LOSSES},
@@ -177,14 +177,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     ],
     ids=["import", "nothing", "clash"],
 )
-def test_an_installed_package_that_is_broken(content: str, message: str, installed: Callable[[str], None]) -> None:
+def test_a_broken_installed_package(content: str, message: str, installed: Callable[[str], None]) -> None:
     installed(content)
     with pytest.raises((PluginError, RegistrationError)) as caught:
         load_plugins()
     assert str(caught.value) == message.format(version=importlib.metadata.version("translate"))
 
 
-def test_every_load_is_its_own() -> None:
+def test_every_load_has_its_own_registry() -> None:
     first, second = load_plugins(), load_plugins()
     assert first.registry is not second.registry
     assert first.registry.names("generator") == second.registry.names("generator")
@@ -207,7 +207,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     assert "first" not in loaded.registry.names("generator")
 
 
-# A method, a loss and a generator of nobody's
+# A method, a loss and a generator in a file
 
 TOYS = """
 from __future__ import annotations
@@ -240,7 +240,7 @@ class Palette(Method):
 
 
 class Histogram(Loss):
-    '''Sorted colours are those of B.'''
+    '''The difference between the sorted colours of painted images and of B.'''
 
     def generator_loss(self, tensors):
         ours, theirs = (tensors[name].flatten(2).sort(dim=2).values for name in ("painted", "real_B"))
@@ -266,7 +266,7 @@ def register(registry):
 """
 
 
-def test_toys_train_on_the_unchanged_trainer(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_method_in_a_file_trains(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "toys.py").write_text(TOYS)
     recipe = write_recipe(
         plugins=["toys.py"],
@@ -301,14 +301,14 @@ SOURCES = sorted(Path(translate_core.__file__).parent.rglob("*.py"))
 
 
 def _docstrings(tree: ast.AST) -> set[ast.AST]:
-    """Texts that stand as statements: docstrings, and those of attributes."""
+    """Strings as statements: the docstrings of definitions and of attributes."""
     return {
         node.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
 
 
 def _words(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Every name and every text in the code, with its line."""
+    """Every name and every string in the code, with its line."""
     left_out = _docstrings(tree)
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
@@ -337,7 +337,7 @@ def test_the_engine_imports_no_plugin(source: Path) -> None:
 
 
 def _names_of_components() -> set[str]:
-    """What the built-in methods, networks, losses, data sets and pools are called, as components and as classes."""
+    """The names of the built-in methods, networks, losses, datasets and pools, as components and as classes."""
     registry = load_plugins().registry
     found = set()
     for kind in ("method", "generator", "discriminator", "loss", "dataset", "pool"):
@@ -353,7 +353,7 @@ def _names_of_components() -> set[str]:
 def test_the_engine_names_no_component() -> None:
     names = _names_of_components()
     assert names >= {"cyclegan", "CycleGAN", "G_AB", "lsgan", "synthetic", "resnet"}
-    # `cut` is a word of the language, G, D and H are letters of shapes: these count where they stand alone.
+    # `cut` is an English word, and G, D and H are letters of shapes: these are only compared with whole words.
     alone = {name for name in names if len(name) <= 3}
     pattern = re.compile(rf"(?<![\w.])({'|'.join(sorted(names - alone))})(?!\w)")
     found = [

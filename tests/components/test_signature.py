@@ -49,7 +49,7 @@ class Bare(nn.Module):
 
 
 class Plain:
-    """Has none either."""
+    """A class that is not a torch module, without a constructor."""
 
 
 class Holder:
@@ -105,24 +105,24 @@ class TestOptions:
             (lambda width=3: None, "its option 'width' has no type annotation"),
         ],
     )
-    def test_that_are_not_told(self, component: Callable[..., None], message: str) -> None:
+    def test_without_names_or_types(self, component: Callable[..., None], message: str) -> None:
         with pytest.raises(SignatureError) as caught:
             options_of(component, ())
         assert str(caught.value) == message
 
-    def test_that_go_by_position(self) -> None:
+    def test_positional_only(self) -> None:
         def component(width: int, /) -> None: ...
 
         with pytest.raises(SignatureError, match="its option 'width' must be a keyword argument"):
             options_of(component, ())
 
-    def test_what_is_given_must_be_accepted(self) -> None:
+    def test_supplied_arguments_must_be_accepted(self) -> None:
         with pytest.raises(
             SignatureError, match="it must accept `in_channels`, `out_channels`, which the engine supplies"
         ):
             options_of(Bare, ("in_channels", "out_channels"))
 
-    def test_a_name_that_only_a_type_checker_knows(self) -> None:
+    def test_a_name_that_is_imported_for_type_checking_only(self) -> None:
         def component(width: Unknown) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
         with pytest.raises(SignatureError, match="'Unknown' is not defined; import the name outside TYPE_CHECKING"):
@@ -131,7 +131,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         "annotation", [nn.Module, list[Size], dict[str, Factory[Pool]], Callable, Callable[[int], int], list[nn.Module]]
     )
-    def test_that_no_recipe_can_hold(self, annotation: Any) -> None:
+    def test_types_that_no_recipe_can_hold(self, annotation: Any) -> None:
         def component(x: int) -> None: ...
 
         component.__annotations__["x"] = annotation
@@ -149,7 +149,7 @@ class TestOptions:
             (Literal["a", "b"], "c", "must be one of a, b, not 'c'"),
         ],
     )
-    def test_whose_default_a_recipe_could_not_give(self, annotation: Any, default: Any, message: str) -> None:
+    def test_defaults_that_no_recipe_can_hold(self, annotation: Any, default: Any, message: str) -> None:
         def component(x: int = 0) -> None: ...
 
         component.__annotations__["x"] = annotation
@@ -183,7 +183,7 @@ class TestValidation:
             (Annotated[float, AllowInfNan(True)], float("inf"), float("inf")),
         ],
     )
-    def test_good(self, annotation: Any, value: object, expected: object) -> None:
+    def test_a_valid_value(self, annotation: Any, value: object, expected: object) -> None:
         checked = option(annotation).validate(value)
         assert checked == expected
         assert type(checked) is type(expected)
@@ -219,7 +219,7 @@ class TestValidation:
             (Colour, "green"),
         ],
     )
-    def test_bad(self, annotation: Any, value: object) -> None:
+    def test_an_invalid_value(self, annotation: Any, value: object) -> None:
         with pytest.raises(ValueError, match=r"^must be .*, not ") as caught:
             option(annotation).validate(value)
         assert str(caught.value) == f"must be {describe(annotation)}, not {show(value)}"

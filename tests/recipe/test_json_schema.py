@@ -1,4 +1,4 @@
-"""`translate-plugins schema`: an editor accepts what the engine accepts, and nothing else."""
+"""`translate-plugins schema`: the schema accepts exactly what the engine accepts."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ QUICKSTART = REPOSITORY / "recipes" / "quickstart.yaml"
 
 
 def faults(data: Any, definition: str = "") -> list[str]:
-    """Where a schema finds fault with data. definition: which part of it, the whole by default."""
+    """The paths at which the schema rejects data. definition: a part of the schema, by default all of it."""
     part = {**SCHEMA["$defs"][definition], "$defs": SCHEMA["$defs"]} if definition else SCHEMA
     return [".".join(map(str, error.path)) for error in VALIDATOR.evolve(schema=part).iter_errors(data)]
 
 
-def test_it_is_a_schema() -> None:
+def test_it_is_a_valid_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
@@ -113,7 +113,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_the_engine_refuses_is_refused(name: str) -> None:
+def test_faults_are_rejected(name: str) -> None:
     assert len(WRONG) >= 30
     data = changed(*WRONG[name])
     with pytest.raises(UserError):
@@ -143,7 +143,7 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_the_engine_accepts_is_accepted(name: str) -> None:
+def test_valid_recipes_are_accepted(name: str) -> None:
     data = changed(*RIGHT[name])
     resolve(QUICKSTART, data)
     assert faults(data) == []
@@ -158,7 +158,7 @@ VALUES: list[Any] = [
 
 
 def needed(option: Option) -> Any:
-    """Some value that a required option takes."""
+    """A valid value for a required option."""
     return next(value for value in VALUES if accepts(option, value))
 
 
@@ -187,7 +187,7 @@ def test_every_component_with_all_its_defaults(registration: Registration) -> No
     assert faults({**block.record, "no_such_option": 1}, registration.kind)
 
 
-def test_every_option_takes_what_the_engine_takes() -> None:
+def test_every_option_accepts_the_same_values_as_the_engine() -> None:
     tried = disagreed = 0
     for registration in BUILT_IN:
         for name, option in registration.options.items():
@@ -208,7 +208,7 @@ def test_every_option_takes_what_the_engine_takes() -> None:
     assert tried >= 2000
 
 
-def test_every_key_of_training_takes_what_the_engine_takes() -> None:
+def test_every_key_of_training_accepts_the_same_values_as_the_engine() -> None:
     options = options_of_group(Training)
     assert len(options) >= 15
     for name, option in options.items():
@@ -220,7 +220,7 @@ def test_every_key_of_training_takes_what_the_engine_takes() -> None:
             assert found == expected, f"training.{name}={value!r}"
 
 
-def test_everything_is_described() -> None:
+def test_every_key_has_a_description() -> None:
     for registration in BUILT_IN:
         definition = SCHEMA["$defs"][f"{registration.kind}.{registration.name}"]
         assert len(definition["description"]) > 10
@@ -284,12 +284,12 @@ def test_an_ablation_is_accepted(more: dict[str, Any]) -> None:
         {"generater.width": 3},
     ],
 )
-def test_a_wrong_ablation_is_refused(more: dict[str, Any]) -> None:
+def test_a_wrong_ablation_is_rejected(more: dict[str, Any]) -> None:
     assert faults({**ABLATION, **more})
 
 
 @pytest.mark.parametrize("key", ["base", "vary"])
-def test_an_ablation_needs_both(key: str) -> None:
+def test_an_ablation_needs_base_and_vary(key: str) -> None:
     assert faults({name: value for name, value in ABLATION.items() if name != key})
 
 
@@ -323,7 +323,7 @@ class Size:
 
 
 class Odd(nn.Module):
-    """A generator with every sort of option.
+    """A generator with every kind of option.
 
     Args:
         size: of it.
@@ -379,7 +379,7 @@ def test_the_components_of_a_plugin(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert faults({**recipe, "generator": {"type": "odd/one ~", "size": {"height": 4}}})
 
 
-def test_it_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_written_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "deeper" / "recipe.schema.json"
     assert main(["schema", "--out", str(out)]) == 0
     assert json.loads(out.read_text(encoding="utf-8")) == SCHEMA
@@ -389,6 +389,6 @@ def test_it_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.Capture
     assert [path.name for path in out.parent.iterdir()] == ["recipe.schema.json"]
 
 
-def test_it_is_printed_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_printed_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == SCHEMA

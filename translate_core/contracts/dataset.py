@@ -70,7 +70,8 @@ class Dataset(ABC):
 
     channels: number of channels by domain, `{"A": 3, "B": 3}`.
     size: (height, width) of every training image, or None when images differ in size.
-    train, test: the splits; `test` by domain, possibly empty.
+    train: the training images.
+    test: the test images by domain, possibly empty.
     """
 
     channels: Mapping[str, int]

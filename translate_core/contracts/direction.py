@@ -25,11 +25,13 @@ class Choice:
 class Direction:
     """A translation that a trained run offers.
 
-    source, target: domains.
+    source: the domain of the input.
+    target: the domain of the output.
     show: further tensors for sample grids, shown if the losses use them; they depend on `given` only.
     always: further tensors for sample grids, shown in every run.
     choices: properties of a translation that a user may decide; they are drawn otherwise.
-    given, output: names of tensors; the defaults are `real_<source>` and `fake_<target>`.
+    given: the name of the input tensor, `real_<source>` by default.
+    output: the name of the output tensor, `fake_<target>` by default.
     """
 
     source: str

@@ -14,7 +14,7 @@ GENERATORS = "generators"
 """The side of the networks that make images: generators, heads, and losses with parameters."""
 
 DISCRIMINATORS = "discriminators"
-"""The side of the networks that judge images."""
+"""The side of the networks that compute scores of images."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class Role:
 
     kind: the kind of component that can fill it; also the block of the recipe that describes it.
     side: the set of networks that it is trained with.
-    inputs, outputs: the domains of its input and output images; the channels of several are concatenated.
+    inputs: the domains of its input images; the channels of several are concatenated.
+    outputs: the domains of its output images; the channels of several are concatenated.
     methods: names of methods that the network must have besides `forward`.
-    tapped, taps: of a head, the role whose features it takes, and the names of the taps; that role comes before it.
+    tapped: of a head, the role whose features it takes; that role comes before it.
+    taps: of a head, the names of the taps.
     """
 
     name: str
