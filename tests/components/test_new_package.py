@@ -58,9 +58,13 @@ def test_it_installs_and_passes_its_own_test(package: Path, tmp_path: Path) -> N
     subprocess.run([sys.executable, "-m", *pip], check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=package, capture_output=True, text=True,
-        check=False, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=package,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
 
@@ -89,8 +93,11 @@ def test_it_is_clean_python(package: Path) -> None:
     for command in (["check", "--select", ",".join({*rules} - {"D1"})], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length", "120", "--no-cache", "."],
-            cwd=package, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=package,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout
 
 
@@ -158,6 +165,9 @@ def test_the_templates_are_part_of_the_package() -> None:
     assert names == [name.replace("my_own", "PACKAGE") for name in FILES]
     listed = subprocess.run(
         ["git", "check-ignore", "-v", *map(str, (REPOSITORY / "translate_core/components/templates").rglob("*"))],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
     assert listed == ""

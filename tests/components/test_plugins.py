@@ -97,8 +97,9 @@ def wheel(folder: Path, name: str, modules: dict[str, str], entry_points: dict[s
 def pip_install(package: Path, target: Path) -> Path:
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, package],
-        check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )  # fmt: skip
+        check=True,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )
     return target
 
 
@@ -107,9 +108,11 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which pip installed a package with two entry points."""
     folder = tmp_path_factory.mktemp("stranger")
     package = wheel(
-        folder, "stranger", {"networks": NETWORKS, "losses": LOSSES},
+        folder,
+        "stranger",
+        {"networks": NETWORKS, "losses": LOSSES},
         {"networks": "stranger.networks", "losses": "stranger.losses"},
-    )  # fmt: skip
+    )
     return pip_install(package, folder / "site")
 
 
@@ -276,10 +279,15 @@ def test_a_method_in_a_file_trains(write_recipe: Callable[..., Path], tmp_path: 
         losses={"colours": {"type": "histogram"}},
         optimizer={"type": "adam", "lr": 0.02},
         training={
-            "length": "30 steps", "workers": 0, "batch_size": 2, "log_every": "1 step", "sample_every": "15 steps",
-            "ema": 0.9, "checkpoint_every": "10 steps",
+            "length": "30 steps",
+            "workers": 0,
+            "batch_size": 2,
+            "log_every": "1 step",
+            "sample_every": "15 steps",
+            "ema": 0.9,
+            "checkpoint_every": "10 steps",
         },
-    )  # fmt: skip
+    )
     run = tmp_path / "run"
     assert main([str(recipe), "--out", str(run), "--device", "cpu"]) == 0
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -21,9 +21,14 @@ EXAMPLES = tuple(sorted(path.parent for path in (REPOSITORY / "examples").glob("
 NAMES = [path.name for path in EXAMPLES]
 OFFERED = {"translate-structure": {"generator": "attention_unet", "loss": "edges", "metric": "gmsd"}}
 REDUCED = (
-    "data.train=4", "data.test=2", "training.length=2 steps", "training.sample_every=1 steps", "training.samples=1",
-    "generator.width=4", "discriminator.width=4",
-)  # fmt: skip
+    "data.train=4",
+    "data.test=2",
+    "training.length=2 steps",
+    "training.sample_every=1 steps",
+    "training.samples=1",
+    "generator.width=4",
+    "discriminator.width=4",
+)
 
 SMALLER = ("--set", "generator.attention_unet.width=4")
 

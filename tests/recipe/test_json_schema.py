@@ -86,19 +86,19 @@ WRONG = {
     "a name with a slash": ("losses.a/b", {"type": "cycle"}),
     "a nested component that is none": ("losses.adversarial.pool.type", "histroy"),
     "a nested option": ("losses.adversarial.pool.sise", 3),
-    "pairs that are no texts": ("metrics.psnr.pairs", {"real_A": 3}),
+    "pairs that are not text": ("metrics.psnr.pairs", {"real_A": 3}),
     "an observer that is none": ("observers.mine", {"type": "nothing"}),
     "an unknown network": ("networks.G_AC", {"width": 8}),
     "an unknown option of a network": ("networks.G_AB", {"widht": 8}),
     "a network of another kind": ("networks.G_AB", {"type": "patchgan"}),
     "a side that the method lacks": (
         "optimizer",
-        {"generators": {"type": "adam"}, "judges": {"type": "adam"}},
+        {"generators": {"type": "adam"}, "critics": {"type": "adam"}},
     ),
     "a side that is missing": ("optimizer", {"generators": {"type": "adam"}}),
     "a block of a kind that the method lacks": ("head", {"type": "mlp"}),
     "an init that is none": ("generator.init", {"type": "ones"}),
-    "plugins that are no list": ("plugins", "mine.py"),
+    "plugins that are not a list": ("plugins", "mine.py"),
 }
 
 
@@ -152,9 +152,36 @@ def test_valid_recipes_are_accepted(name: str) -> None:
 # Every component, every option
 
 VALUES: list[Any] = [
-    None, True, False, -1, 0, 1, 2, 3, 64, -0.5, 0.0, 0.25, 0.5, 1.5, 1e9, "", "text", "5 steps", "0 epochs",
-    "instance", [], [0.5, 0.9], [1, 2], ["text"], [1, 2, 3], {}, {"a": "b"}, {"a": 1}, {"type": "none"},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2,
+    3,
+    64,
+    -0.5,
+    0.0,
+    0.25,
+    0.5,
+    1.5,
+    1e9,
+    "",
+    "text",
+    "5 steps",
+    "0 epochs",
+    "instance",
+    [],
+    [0.5, 0.9],
+    [1, 2],
+    ["text"],
+    [1, 2, 3],
+    {},
+    {"a": "b"},
+    {"a": 1},
+    {"type": "none"},
+]
 
 
 def needed(option: Option) -> Any:

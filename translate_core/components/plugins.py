@@ -147,10 +147,10 @@ def _import_failed(what: str, error: BaseException) -> str:
 def _misses_public_name(error: BaseException) -> bool:
     """Whether an import failed because the engine has no such name."""
     if isinstance(error, AttributeError):
-        asked = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
+        module = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
     else:
-        asked = (error.name or "") if isinstance(error, ImportError) else ""
-    return asked.partition(".")[0] == "translate_core"
+        module = (error.name or "") if isinstance(error, ImportError) else ""
+    return module.partition(".")[0] == "translate_core"
 
 
 def _installation() -> str:

@@ -47,7 +47,7 @@ class Edges(Loss):
 
 
 def gradients(images: Tensor) -> Tensor:
-    """The magnitude of Sobel's gradient of the mean over the channels, wherever the filter fits into the image.
+    """The magnitude of Sobel's gradient of the mean over the channels, where the filter fits into the image.
 
     images: (N, C, H, W). Returns (N, 1, H - 2, W - 2); a slope of 1 a pixel has the magnitude 1.
     """
