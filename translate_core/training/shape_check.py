@@ -303,4 +303,5 @@ class _Checker:
         mismatch = self.networks.mismatch
         if not mismatch:
             return why_it_failed(error)
-        return f"cannot be computed: {mismatch}; give the domains equal numbers of channels under `data`, or leave this out"
+        remedy = "give the domains equal numbers of channels under `data`, or leave this out"
+        return f"cannot be computed: {mismatch}; {remedy}"
