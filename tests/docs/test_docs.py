@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 from collections import Counter
@@ -136,6 +137,18 @@ def test_every_link_has_a_target(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *REPOSITORY.glob("*.md")], ids=lambda page: page.relative_to(REPOSITORY).as_posix()
+)
+def test_every_path_and_module_in_the_text_exists(page: Path) -> None:
+    """Those below the project's folders, and modules and names of the engine, in backticks."""
+    prose = prose_of(page)
+    for path in re.findall(r"`((?:translate_core|plugins|tests|recipes|docs|examples|benchmarks)/[\w./-]*)`", prose):
+        assert (REPOSITORY / path).exists(), f"{page.name}: {path}"
+    for dotted in re.findall(r"`(translate_core(?:\.\w+)+)", prose):
+        assert pkgutil.resolve_name(dotted) is not None, f"{page.name}: {dotted}"
 
 
 def anchors(page: Path) -> set[str]:
