@@ -18,9 +18,10 @@ from translate_core.experiment.session import train
 from translate_core.recipe.overrides import Overrides
 from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, tell, user_fault
 from translate_core.runtime.device import choose_device
+from translate_core.runtime.files import PART
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
-from translate_core.storage.run_folder import RunFolder, default_folder
+from translate_core.storage.run_folder import LOCK, RunFolder, default_folder
 from translate_core.training.trainer import DivergedError
 
 
@@ -67,7 +68,7 @@ def _prepare(folder: Path, fresh: bool) -> None:
         if aside is not None:
             tell(f"the old ablation is now in {aside}")
     elif folder.exists():
-        own = (TABLE, TABLE_CSV, TABLE + ".part", TABLE_CSV + ".part", ".lock")
+        own = (TABLE, TABLE_CSV, TABLE + PART, TABLE_CSV + PART, LOCK)
         foreign = [item.name for item in folder.iterdir() if "=" not in item.name and item.name not in own]
         if foreign:
             raise UserError(
