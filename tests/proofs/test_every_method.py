@@ -41,8 +41,10 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return recipe, folder / "run"
 
 
-def parts(run: Path) -> dict[str, Any]:
-    return torch.load(run / "checkpoints" / f"step-{STEPS}.pt", weights_only=True)["parts"]
+def states(run: Path) -> dict[str, Any]:
+    """The states in the last checkpoint: those that all ranks share, and those of each rank (image pools)."""
+    content = torch.load(run / "checkpoints" / f"step-{STEPS}.pt", weights_only=True)
+    return {key: content[key] for key in ("parts", "rank_parts")}
 
 
 @pytest.mark.parametrize("after", [1, 3])
@@ -55,8 +57,9 @@ def test_resume_equality(after: int, trained: tuple[Path, Path], tmp_path: Path)
             path.unlink()
     shutil.rmtree(again / "weights")
     assert main([str(recipe), "--out", str(again), "--device", "cpu"]) == 0
-    assert differences(parts(run), parts(again)) == []
-    assert len(parts(run)) >= 4
+    assert differences(states(run), states(again)) == []
+    assert len(states(run)["parts"]) >= 4
+    assert len(states(run)["rank_parts"]) == 1
 
 
 def test_translates_any_size_in_every_direction(trained: tuple[Path, Path]) -> None:

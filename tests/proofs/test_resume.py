@@ -37,7 +37,9 @@ def command(recipe: Path, out: Path, workers: int) -> list[str]:
 
 
 def final_state(out: Path) -> dict[str, Any]:
-    return torch.load(out / "checkpoints" / f"step-{STEPS}.pt", weights_only=True)["parts"]
+    """The states in the last checkpoint: those that all ranks share, and those of each rank (image pools)."""
+    content = torch.load(out / "checkpoints" / f"step-{STEPS}.pt", weights_only=True)
+    return {key: content[key] for key in ("parts", "rank_parts")}
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:
@@ -80,8 +82,9 @@ def unbroken(recipe: Path) -> dict[str, Any]:
     out = recipe.parent / "unbroken"
     subprocess.run(command(recipe, out, 0), check=True, capture_output=True, timeout=120)
     state = final_state(out)
-    assert int(state["losses/adversarial"]["pools.D_A._extra_state"]["images"].shape[0]) == 3, "the pools never filled"
-    assert any(name.startswith("ema/") for name in state)
+    (own,) = state["rank_parts"]
+    assert int(own["losses/adversarial"]["pools.D_A._extra_state"]["images"].shape[0]) == 3, "the pools never filled"
+    assert any(name.startswith("ema/") for name in state["parts"])
     return state
 
 
