@@ -1,38 +1,52 @@
-# make demo: install and train the quickstart.   make test: lint and the whole test suite.
-# make docs: write what of docs/ is generated from the code.
-VENV   ?= .venv
-PYTHON ?= python3
-BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+# make demo: install what training needs, and train the quickstart.
+# make test: lint, and every test but the slow ones.   make proofs: the slow ones.
+# make docs: write the generated pages of docs/.
+VENV      ?= .venv
+PYTHON    ?= python3
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.installed-dev
+PYTEST    := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test proofs lint format docs clean
 
-demo: $(STAMP)
+demo: $(INSTALLED)
 	$(BIN)/translate-run recipes/quickstart.yaml
 	@echo
-	@echo "The pictures: runs/quickstart/samples. What was learned, against the truth: see the table above"
-	@echo "(unchanged = the input taken for the translation). Curves: $(BIN)/tensorboard --logdir runs"
+	@echo "Pictures: runs/quickstart/samples. The table above compares the translations with their targets"
+	@echo "(unchanged: the input taken as its own translation). Curves: $(BIN)/tensorboard --logdir runs"
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
 
-lint: $(STAMP)
+proofs: $(DEVELOPED)
+	$(PYTEST) -m slow
+
+lint: $(DEVELOPED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-format: $(STAMP)
+format: $(DEVELOPED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMP)
+docs: $(DEVELOPED)
 	$(BIN)/python docs/generate.py
 
-$(STAMP): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+# The installation for development holds that for the demo.
+$(DEVELOPED): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $(INSTALLED) $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

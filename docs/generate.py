@@ -27,6 +27,7 @@ from translate_core.components.signature import describe, options_of_group
 from translate_core.contracts import hook as hookspecs
 from translate_core.contracts.hook import Registrar
 from translate_core.recipe.training import Training
+from translate_core.runtime.installation import DISTRIBUTION
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -208,7 +209,7 @@ def _attribute_docs(body: list[ast.stmt]) -> dict[str, str]:
 def options_page(registry: Registry) -> str:
     """Every option of every built-in component."""
     kinds = {
-        kind: [item for name in registry.names(kind) if (item := registry.get(kind, name)).owner.name == "translate"]
+        kind: [item for name in registry.names(kind) if (item := registry.get(kind, name)).owner.name == DISTRIBUTION]
         for kind in KINDS
     }
     parts = [_OPTIONS_HEAD, ", ".join(f"[{kind}](#{kind})" for kind in (*kinds, "training")) + "\n"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import yaml
 
 from tests.conftest import REPOSITORY, make_folders, write_small_recipe
 from translate_core.commands import plugins as plugin_command
+from translate_core.commands import recipes as recipe_command
 from translate_core.commands.run import main, parser
+from translate_core.recipe.shipped import find_recipe
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]
@@ -56,7 +59,36 @@ def test_every_command_parses() -> None:
     assert len(runs) >= 5
     for command in runs:
         options = parser().parse_args(shlex.split(command)[1:])
-        assert (REPOSITORY / options.recipe).is_file()
+        recipe = options.recipe
+        assert recipe.name == "mine.yaml" or find_recipe(REPOSITORY / recipe).is_file()  # the copy that a line makes
+
+
+def test_every_command_about_recipes_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [shlex.split(command)[1:] for command in COMMANDS if command.startswith("translate-recipes")]
+    assert [words[0] for words in listed] == ["list", "copy"]
+    monkeypatch.chdir(tmp_path)
+    assert [recipe_command.main(words) for words in listed] == [0, 0]
+    assert (tmp_path / "mine.yaml").is_file()
+
+
+def test_ci_runs_the_commands_that_run_all_checks() -> None:
+    named = [command for command in COMMANDS if command in ("make test", "make proofs")]
+    assert named == ["make test", "make proofs"]
+    assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-2:] == named
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    pages = [README, (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")]
+    named = {target for page in pages for target in re.findall(r"(?:^    |`)make (\w+)", page, re.MULTILINE)}
+    assert {"demo", "test", "proofs", "lint", "format"} <= named
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert [target for target in named if f"\n{target}:" not in makefile] == []
+
+
+def test_completion_is_for_every_command() -> None:
+    (line,) = [command for command in COMMANDS if "register-python-argcomplete" in command]
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(re.findall(r"translate-\w+", line)) == set(scripts)
 
 
 def test_every_command_about_plugins_is_one() -> None:
@@ -67,8 +99,9 @@ def test_every_command_about_plugins_is_one() -> None:
 
 
 def test_every_path_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (REPOSITORY / target).exists(), target
+    for page in (README, (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page):
+            assert (REPOSITORY / target).exists(), target
 
 
 def test_recipes_say_how_to_launch_them() -> None:

@@ -16,7 +16,7 @@ from translate_core.components.plugins import load_plugins
 from translate_core.components.registry import KINDS, RESERVED, Registration
 from translate_core.runtime import console
 
-VERSION = importlib.metadata.version("translate")
+VERSION = importlib.metadata.version("translate-core")
 REGISTRY = load_plugins().registry
 BUILT_IN = [REGISTRY.get(kind, name) for kind in KINDS for name in REGISTRY.names(kind)]
 
@@ -99,7 +99,7 @@ def test_list_has_one_line_per_component(capsys: pytest.CaptureFixture[str]) -> 
     status, out, err = run(capsys, "list")
     assert (status, err) == (0, "")
     lines = [re.split(r"  +", line) for line in out.splitlines()]
-    expected = [[item.kind, item.name, f"translate {VERSION}", summary_of(item)] for item in BUILT_IN]
+    expected = [[item.kind, item.name, f"translate-core {VERSION}", summary_of(item)] for item in BUILT_IN]
     assert len(expected) >= 40
     assert [[*line[:3], line[3].removesuffix(" (on by default)")] for line in lines] == expected
     assert {line[1] for line in lines if line[3].endswith(" (on by default)")} == {
@@ -159,7 +159,7 @@ def test_unknown_names_and_plugins(arguments: list[str], message: str, capsys: p
 def test_show_prints_every_option(item: Registration, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "show", item.kind, item.name)
     assert (status, err) == (0, "")
-    assert out.startswith(f"{item.kind} {item.name}\nfrom translate {VERSION}: {item.component.__module__}.")
+    assert out.startswith(f"{item.kind} {item.name}\nfrom translate-core {VERSION}: {item.component.__module__}.")
     flat = " ".join(out.split())
     for option in option_texts(item, REGISTRY):
         default = "required" if option.default is None else f"default {option.default}"

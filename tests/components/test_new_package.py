@@ -85,7 +85,7 @@ def test_its_project_file(package: Path) -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     major, minor = version.split(".")[:2]
     above = f"{major}.{int(minor) + 1}" if major == "0" else f"{int(major) + 1}"
-    assert project["dependencies"] == [f"translate>={major}.{minor},<{above}"]
+    assert project["dependencies"] == [f"translate-core>={major}.{minor},<{above}"]
 
 
 def test_it_is_clean_python(package: Path) -> None:
@@ -131,8 +131,8 @@ def test_an_existing_folder_is_not_changed(name: str, tmp_path: Path, capsys: py
         ("größe", "'größe' is not a valid package name: "),
         ("class", "'class' is a keyword or a standard module of Python: choose another name"),
         ("JSON", "'json' is a keyword or a standard module of Python: choose another name"),
-        ("Translate", "'Translate' is taken by the package translate "),
-        ("translate-core", "'translate-core' is taken by the module translate_core, which is installed here"),
+        ("Translate-Core", "'Translate-Core' is taken by the package translate-core "),
+        ("translate-plugins", "'translate-plugins' is taken by the module translate_plugins, which is installed here"),
         ("pydantic", "'pydantic' is taken by the package pydantic "),
     ],
 )

@@ -174,7 +174,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         ),
         (
             NETWORKS.replace("stranger_tiny", "unet"),
-            "plugin guest 0.1 registers generator 'unet', but plugin translate {version} has already registered "
+            "plugin guest 0.1 registers generator 'unet', but plugin translate-core {version} has already registered "
             "a generator of that name; one of the two must be renamed",
         ),
     ],
@@ -184,7 +184,7 @@ def test_a_broken_installed_package(content: str, message: str, installed: Calla
     installed(content)
     with pytest.raises((PluginError, RegistrationError)) as caught:
         load_plugins()
-    assert str(caught.value) == message.format(version=importlib.metadata.version("translate"))
+    assert str(caught.value) == message.format(version=importlib.metadata.version("translate-core"))
 
 
 def test_every_load_has_its_own_registry() -> None:

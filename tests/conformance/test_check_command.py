@@ -81,7 +81,7 @@ def test_a_broken_promise_is_printed_with_its_reason(tmp_path: Path, capsys: pyt
 
 
 def test_an_installed_package_by_its_name_or_module(capsys: pytest.CaptureFixture[str]) -> None:
-    for target in ("translate", "Translate", "translate_plugins", "translate_plugins.builtin"):
+    for target in ("translate-core", "Translate_Core", "translate_plugins", "translate_plugins.builtin"):
         _, found = registered_by(target)
         assert len(found) == sum(len(REGISTRY.names(kind)) for kind in KINDS)
 

@@ -21,7 +21,7 @@ from translate_core.contracts import hook as hookspecs
 from translate_core.contracts.hook import Registrar, contract_of
 from translate_plugins import builtin
 
-VERSION = importlib.metadata.version("translate")
+VERSION = importlib.metadata.version("translate-core")
 PAGE = (REPOSITORY / "docs" / "contract.md").read_text(encoding="utf-8")
 
 
@@ -73,7 +73,7 @@ def register(registry):
 @pytest.mark.parametrize(
     ("here", "declared", "message"),
     [
-        (1, "(contract=2)", "version 2 of the contract {has} 1: upgrade translate"),
+        (1, "(contract=2)", "version 2 of the contract {has} 1: upgrade translate-core"),
         (
             3,
             "(contract=2)",
@@ -95,7 +95,7 @@ def test_a_mismatch_is_reported_before_register_is_called(
     monkeypatch.setattr(builtin.register, "translate_contract", here)
     with pytest.raises(PluginError) as caught:
         load_plugins(["mine.py"], tmp_path)
-    has = f"between plugins and translate, but this installation, translate {VERSION}, has version"
+    has = f"between plugins and translate-core, but this installation, translate-core {VERSION}, has version"
     assert str(caught.value) == f"plugin mine.py was written for {message.format(has=has)}"
     assert not (tmp_path / "mine.called").exists()
 
@@ -122,8 +122,8 @@ def test_an_installed_plugin_of_another_version(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(PluginError) as caught:
         load_plugins()
     assert str(caught.value) == (
-        f"plugin guest 0.4 was written for version 1 of the contract between plugins and translate, but this "
-        f"installation, translate {VERSION}, has version 2: upgrade the plugin (pip install --upgrade guest)"
+        f"plugin guest 0.4 was written for version 1 of the contract between plugins and translate-core, but this "
+        f"installation, translate-core {VERSION}, has version 2: upgrade the plugin (pip install --upgrade guest)"
     )
 
 
@@ -142,7 +142,7 @@ def test_a_failed_import_from_the_engine_mentions_the_contract(line: str, tmp_pa
         load_plugins(["mine.py"], tmp_path)
     assert str(caught.value).endswith(
         f"(mine.py, line 1). The plugin may have been written for another version of the contract; this installation, "
-        f"translate {VERSION}, has version {CONTRACT}"
+        f"translate-core {VERSION}, has version {CONTRACT}"
     )
 
 

@@ -13,7 +13,7 @@ import translate_core
 from tests.recipe.faults import BARE, GENERATORS, HEAD, TENSORS, TINY, Case, case, registering, tiny
 from translate_core import CONTRACT
 
-VERSION = importlib.metadata.version("translate")
+VERSION = importlib.metadata.version("translate-core")
 
 
 def plugin(name: str, content: str, message: str) -> Case:
@@ -37,19 +37,19 @@ PLUGINS = [
            "plugin bad.py: its `register` must have one parameter, named `registry`"),
     plugin("a contract of a later version", "from translate_core import hookimpl\n@hookimpl(contract=7)\n"
            "def register(registry, session): pass\n", "plugin bad.py was written for version 7 of the contract between "
-           f"plugins and translate, but this installation, translate {VERSION}, has version {CONTRACT}: "
-           "upgrade translate"),
+           f"plugins and translate-core, but this installation, translate-core {VERSION}, has version {CONTRACT}: "
+           "upgrade translate-core"),
     plugin("a contract that is not a version", "from translate_core import hookimpl\n@hookimpl(contract=0)\n"
            "def register(registry): pass\n", "plugin bad.py cannot be imported: ValueError: contract must be a whole "
            f"number of at least 1, such as {CONTRACT}, not 0 (bad.py, line 2)"),
     plugin("a public name that does not exist", "from translate_core import Losses\n",
            "plugin bad.py cannot be imported: ImportError: cannot import name 'Losses' from 'translate_core' "
            f"({translate_core.__file__}) (bad.py, line 1). The plugin may have been written for another version of the "
-           f"contract; this installation, translate {VERSION}, has version {CONTRACT}"),
+           f"contract; this installation, translate-core {VERSION}, has version {CONTRACT}"),
     plugin("a register that raises", f"{HEAD}@hookimpl\ndef register(registry):\n    raise KeyError('x')\n",
            "plugin bad.py failed in its `register`: KeyError: 'x' (bad.py, line 7)"),
     plugin("a name of ours", registering(TINY.format(""), "registry.generator('resnet', Tiny)"),
-           f"plugin bad.py registers generator 'resnet', but plugin translate {VERSION} has already registered a generator "
+           f"plugin bad.py registers generator 'resnet', but plugin translate-core {VERSION} has already registered a generator "
            "of that name; one of the two must be renamed"),
     plugin("options that accept anything", tiny(", **options: int"),
            _REGISTERS + "`**options` in its signature accepts any argument; declare every option by name"),

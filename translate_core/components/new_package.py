@@ -18,6 +18,7 @@ from string import Template
 
 from translate_core.contracts.hook import CONTRACT
 from translate_core.errors import UserError
+from translate_core.runtime.installation import version
 
 _SUFFIX = ".template"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -34,8 +35,7 @@ def create_package(name: str, into: Path) -> Path:
     folder = into / distribution
     if os.path.lexists(folder):
         raise UserError(f"{folder} exists already: choose another name, or another folder with --into")
-    version = importlib.metadata.version("translate")
-    major, minor = (int(part) for part in version.split(".")[:2])
+    major, minor = (int(part) for part in version().split(".")[:2])
     values = {
         "distribution": distribution,
         "package": package,

@@ -19,6 +19,7 @@ from translate_core.contracts import hook as hookspecs
 from translate_core.contracts.hook import CONTRACT, contract_of
 from translate_core.errors import Fault, UserError, no_file, raised_at
 from translate_core.runtime.files import sha256_of
+from translate_core.runtime.installation import DISTRIBUTION, installation
 
 
 class PluginError(UserError):
@@ -140,7 +141,7 @@ def _import_failed(what: str, error: BaseException) -> str:
         return failed
     return (
         f"{failed}. The plugin may have been written for another version of the contract; this installation, "
-        f"{_installation()}, has version {CONTRACT}"
+        f"{installation()}, has version {CONTRACT}"
     )
 
 
@@ -153,24 +154,20 @@ def _misses_public_name(error: BaseException) -> bool:
     return module.partition(".")[0] == "translate_core"
 
 
-def _installation() -> str:
-    return f"translate {importlib.metadata.version('translate')}"
-
-
 def _check_contract(plugin: Any, owner: Owner) -> None:
     """Raises PluginError for a plugin that was written for another version of the contract."""
     written_for = contract_of(getattr(plugin, "register", None))
     if written_for is None or written_for == CONTRACT:
         return
     if written_for > CONTRACT:
-        remedy = "upgrade translate"
+        remedy = f"upgrade {DISTRIBUTION}"
     elif owner.name.endswith(".py"):
         remedy = f"update {owner.name} (docs/contract.md) and declare @hookimpl(contract={CONTRACT})"
     else:
         remedy = f"upgrade the plugin (pip install --upgrade {owner.name})"
     raise PluginError(
-        f"plugin {owner} was written for version {written_for} of the contract between plugins and translate, but this "
-        f"installation, {_installation()}, has version {CONTRACT}: {remedy}"
+        f"plugin {owner} was written for version {written_for} of the contract between plugins and {DISTRIBUTION}, but "
+        f"this installation, {installation()}, has version {CONTRACT}: {remedy}"
     )
 
 

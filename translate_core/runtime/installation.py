@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DISTRIBUTION = "translate"
+DISTRIBUTION = "translate-core"
 """The name that plugins depend on."""
 
 
