@@ -106,8 +106,8 @@ def _leave() -> None:
 def end(status: int) -> None:
     """Ends this process. One of several skips the interpreter's shutdown.
 
-    By then everything is closed, and a thread of the process group that still asks for the interpreter's lock while it
-    shuts down would abort the process, now and then, and with it the whole run in torchrun's eyes.
+    By then everything is closed. A thread of the process group that still waits for the interpreter's lock would
+    sometimes abort the process during the shutdown, and torchrun would report the whole run as failed.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What people see on the terminal: messages on stderr, results on stdout."""
+"""Messages on stderr, results on stdout, and the exit status of a command."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ stdout = _QuietOnceClosed(highlight=False, soft_wrap=True, emoji=False)
 
 
 def text_width(most: int) -> int:
-    """Columns that paragraphs are wrapped at: those of the terminal, but at most, and without one, `most`."""
+    """The width for paragraphs, in columns: that of the terminal, at most `most`; without a terminal, `most`."""
     return min(os.get_terminal_size(sys.stdout.fileno()).columns, most) if sys.stdout.isatty() else most
 
 
 def tell(text: str) -> None:
-    """One plain line about what is going on."""
+    """Prints one plain line on stderr."""
     stderr.print(text, markup=False)
 
 
 def warn(text: str) -> None:
-    """Something that the user should know, and that stops nothing."""
+    """Prints a warning on stderr."""
     stderr.print(f"warning: {text}", style="yellow", markup=False)
 
 
@@ -66,7 +66,7 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             table.add_row(*map(Text, row))
         stdout.print(table, soft_wrap=False)
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header) - 1)]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(header) - 1)]
     for row in rows:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
         stdout.print("  ".join([*cells, row[-1]]).rstrip(), markup=False)
