@@ -25,11 +25,11 @@ import os, signal
 from translate_core import Loss, hookimpl
 
 class Trap(Loss):
-    '''A loss of 0. Raises at its second call, or sends its process the signal in TRAP_SIGNAL at call TRAP_AT.'''
+    '''A loss of 0. Raises or exits at its second call, or sends itself the signal in TRAP_SIGNAL at call TRAP_AT.'''
 
-    def __init__(self, breaks: bool = False):
+    def __init__(self, breaks: bool = False, exits: bool = False):
         super().__init__()
-        self.breaks, self.calls = breaks, 0
+        self.breaks, self.exits, self.calls = breaks, exits, 0
 
     def generator_loss(self, tensors):
         image = tensors["fake_B"]
@@ -37,6 +37,8 @@ class Trap(Loss):
             self.calls += 1
             if self.breaks and self.calls == 2:
                 raise RuntimeError("trapped")
+            if self.exits and self.calls == 2:
+                raise SystemExit(0)
             count = int(os.environ.get("TRAP_CALLS", 0)) + 1
             os.environ["TRAP_CALLS"] = str(count)
             if os.environ.get("TRAP_AT") == str(count):
@@ -308,6 +310,19 @@ def test_a_variant_that_fails_does_not_stop_the_others(place: Path, capsys: pyte
     assert error.read_text().endswith("RuntimeError: trapped\n")
     assert [row[:2] for row in table_of(out)[2:]] == [["true", "0 of 1: seed 0 failed"], ["false", "1"]]
     assert printed.out == (out / "table.md").read_text()
+
+
+def test_a_variant_that_exits_does_not_stop_the_others(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = ablation(place, "exits", "base: small.yaml\nvary: {losses.trap.exits: [true, false]}\n")
+    assert run(path) == 2
+    assert "1 of 2 runs failed" in capsys.readouterr().err
+    text = (path.with_suffix("") / "losses.trap.exits=true" / "seed=0.error.txt").read_text()
+    line = PLUGIN.splitlines().index("                raise SystemExit(0)") + 1
+    assert text == f"a component ended the program with SystemExit(0) (trap.py, line {line}): it must not\n"
+    assert [row[:2] for row in table_of(path.with_suffix(""))[2:]] == [
+        ["true", "0 of 1: seed 0 failed"],
+        ["false", "1"],
+    ]
 
 
 def test_a_variant_that_diverges_is_the_users_fault(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

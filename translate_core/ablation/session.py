@@ -134,13 +134,15 @@ class _Session:
             outcome = train(recipe, trial.folder.path, self.device_name, fresh=False, command=self.command, stop=stop)
             if outcome.finished and not trial.finished:
                 raise UserError(f"{trial.folder.path} lacks its final results; remove it to train this run again")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also SystemExit out of a component, which must not end the others
             if self.ranks.count > 1 and not isinstance(error, DivergedError):
                 raise  # the other ranks may wait for this one in a collective operation
             return self._failed(trial, error)
         return None
 
-    def _failed(self, trial: Trial, error: Exception) -> _Failure:
+    def _failed(self, trial: Trial, error: BaseException) -> _Failure:
         """Logs an error and writes it to the trial's error file."""
         fault = user_fault(error)
         message = fault or f"a defect in the software: {type(error).__name__}: {error}"
