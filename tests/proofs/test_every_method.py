@@ -72,6 +72,7 @@ def test_translates_any_size_in_every_direction(trained: tuple[Path, Path]) -> N
         assert output.tobytes() == translator.translate(image, direction).tobytes()
 
 
+@pytest.mark.slow
 def test_an_ablation_varies_it(trained: tuple[Path, Path], tmp_path: Path) -> None:
     """Every loss but the adversarial one can be switched off in an ablation, which writes a table."""
     recipe, _ = trained

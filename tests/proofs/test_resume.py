@@ -107,6 +107,7 @@ def kill_when(arguments: list[str], ripe: Callable[[], bool]) -> bool:
     return at_work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 4])
 def test_killed_at_random_moments(workers: int, recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "killed"
@@ -130,6 +131,7 @@ def test_killed_at_random_moments(workers: int, recipe: Path, unbroken: dict[str
     assert differences(unbroken, final_state(out)) == []
 
 
+@pytest.mark.slow
 def test_killed_while_a_checkpoint_is_written(recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "killed"
     caught = 0
@@ -187,6 +189,7 @@ def test_a_longer_length_continues_the_run(recipe: Path, unbroken: dict[str, Any
     assert progress(out) == STEPS + 3
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_does_not_change_the_result(
     recipe: Path, unbroken: dict[str, Any], tmp_path: Path
 ) -> None:
