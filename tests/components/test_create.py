@@ -74,7 +74,7 @@ def test_tuples_and_paths_are_plain_data(tmp_path: Path) -> None:
     network = nn.Conv2d(3, 3, 3)
     optimizer = create("optimizer", "adam", params=list(network.parameters()), lr=1e-3, betas=(0.5, 0.9))
     assert optimizer.param_groups[0]["betas"] == (0.5, 0.9)
-    with pytest.raises(UserError, match=r"data set .*photos"):
+    with pytest.raises(UserError, match="photos"):
         create("dataset", "unpaired_folders", root=tmp_path / "photos").open()
 
 

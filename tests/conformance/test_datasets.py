@@ -1,4 +1,4 @@
-"""Every promise of data sets: a component that breaks it is reported."""
+"""Every promise of datasets: a component that breaks it is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The promises of data sets."""
+"""The promises of datasets."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from translate_core.runtime.randomness import numpy_generator
 
 
 class DatasetSubject:
-    """A data set, opened on first use."""
+    """A dataset, opened on first use."""
 
     def __init__(self, kit: Kit, block: Block) -> None:
         self.block = block
         self._stack = ExitStack()
 
     def build(self) -> Dataset:
-        """A new data set, not opened."""
+        """A new dataset, not opened."""
         dataset: Dataset = self.block()
         return dataset
 
     @cached_property
     def opened(self) -> Dataset:
-        """The opened data set. Raises NotTested if its images cannot be read."""
+        """The opened dataset. Raises NotTested if its images cannot be read."""
         dataset = self.build()
         try:
             dataset.open()
@@ -46,7 +46,7 @@ class DatasetSubject:
         return self._stack.enter_context(closing(dataset))
 
     def close(self) -> None:
-        """Closes the opened data set."""
+        """Closes the opened dataset."""
         self._stack.close()
 
     @property
@@ -69,7 +69,7 @@ def builds(subject: DatasetSubject) -> None:
         raise Broken(f"cannot be built: {explain(error)}") from None
 
 
-@promise("opens", "a run opens it once, and every loader process uses the opened data set", first=True)
+@promise("opens", "a run opens it once, and every loader process uses the opened dataset", first=True)
 def opens(subject: DatasetSubject) -> None:
     """If its images are available."""
     _ = subject.opened
@@ -186,7 +186,7 @@ def shows_test_images(subject: DatasetSubject) -> None:
     "a run resumes only with the data that it started with, which the fingerprint identifies",
 )
 def has_a_fingerprint(subject: DatasetSubject) -> None:
-    """The same for a second data set that is opened and closed."""
+    """The same for a second dataset that is opened and closed."""
     found = subject.opened.fingerprint()
     if not isinstance(found, str) or not found:
         raise Broken(f"fingerprint() returns {found!r}, not a non-empty text")
@@ -202,7 +202,7 @@ def has_a_fingerprint(subject: DatasetSubject) -> None:
     applies=lambda subject: type(subject.build()).parts is not Dataset.parts,
 )
 def cuts_files(subject: DatasetSubject) -> None:
-    """A plain image twice as wide as high; a data set may refuse it with a UserError."""
+    """A plain image twice as wide as high; a dataset may refuse it with a UserError."""
     with closing(subject.build()) as closed:
         try:
             parts = closed.parts(Image.new("RGB", (128, 64)))

@@ -77,7 +77,7 @@ class _Writer:
                     "description": "The networks of a run, its tensors and the order of updates.",
                     **_ref("method"),
                 },
-                "data": {"description": "The data set.", **_ref("dataset")},
+                "data": {"description": "The dataset.", **_ref("dataset")},
                 **{kind: _or_null(_ref(kind)) for kind in networks},
                 "networks": {
                     "description": "By role: options merged into the block of its kind, or a block with a `type`.",

@@ -71,7 +71,7 @@ def passes_shape_check(subject: NetworkSubject) -> None:
 
 @promise(
     "accepts any number of channels",
-    "the data set decides the channels of the domains, taps those of features; a constructor that does not support a "
+    "the dataset decides the channels of the domains, taps those of features; a constructor that does not support a "
     "number raises ValueError",
 )
 def accepts_channels(subject: NetworkSubject) -> None:
