@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """Five images of as many kinds, one of them in a sub-folder, and what is no image."""
+    """Five images of five kinds, one of them in a sub-folder, and files that are not images."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "inputs"
     for name, mode in MODES.items():
@@ -185,7 +185,7 @@ class TestWhatCannotBeTranslated:
 
 
 class TestFaults:
-    """Nothing is written, and one message says why."""
+    """Nothing is written, and one message states the reason."""
 
     @pytest.fixture
     def fault(self, out: Path, capsys: pytest.CaptureFixture[str]) -> Any:

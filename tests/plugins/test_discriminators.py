@@ -204,9 +204,9 @@ def test_spectral_norm_makes_the_largest_singular_value_one(name: str, init: Cal
     build, convolutions = SPECTRAL[name]
     torch.manual_seed(0)
     plain, network = build().double(), build(spectral_norm=True).double()
-    for twin in (plain, network):
+    for built in (plain, network):
         torch.manual_seed(1)
-        init(twin)
+        init(built)
     images = torch.rand(1, 3, 48, 48, dtype=torch.float64)
     for _ in range(200):  # power iterations
         for module in network.modules():

@@ -116,8 +116,8 @@ def test_a_copy_and_a_reloaded_network_are_the_same(kind: str, name: str) -> Non
     copied = copy.deepcopy(network)
     assert list(copied.state_dict()) == list(network.state_dict())
     with torch.no_grad():
-        for twin in (other.eval(), copied):
-            for left, right in zip(maps(network(images(1))), maps(twin(images(1))), strict=True):
+        for same in (other.eval(), copied):
+            for left, right in zip(maps(network(images(1))), maps(same(images(1))), strict=True):
                 assert torch.equal(left, right)
 
 

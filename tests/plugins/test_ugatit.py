@@ -165,9 +165,9 @@ def test_the_discriminator_can_be_copied_reloaded_and_trained() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     sum(value.square().mean() for value in network(images)).backward()  # type: ignore[union-attr]
     optimizer.step()
-    for parameter, twin in zip(network.parameters(), copied.parameters(), strict=True):
+    for parameter, copied_parameter in zip(network.parameters(), copied.parameters(), strict=True):
         assert parameter.grad is not None
-        assert twin.grad is None
+        assert copied_parameter.grad is None
     assert not torch.equal(network.eval()(images)[0], copied.eval()(images)[0])
     copied.load_state_dict(network.state_dict())
     for left, right in zip(network(images), copied(images), strict=True):

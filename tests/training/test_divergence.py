@@ -1,4 +1,4 @@
-"""A run that diverges says so, and its newest checkpoint is one to go on from."""
+"""A run that diverges is reported, and its newest checkpoint is from before the divergence."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class TestTranslator:
         assert one != other
 
     def test_a_style_from_an_image(self, run: Path, translator: Translator, image: Image.Image) -> None:
-        """Equal to encoding the example and decoding with its style, by hand; the seed has no say."""
+        """Equal to encoding the example and decoding with its style by hand; independent of the seed."""
         example = Image.open(styles(run)[0]).convert("RGB").resize((44, 28))
         got = translator.translate(image, "A-B", examples={"style": example}, seed=3)
         assert got.tobytes() == translator.translate(image, "A-B", examples={"style": example}).tobytes()

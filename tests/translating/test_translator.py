@@ -172,8 +172,8 @@ class TestSizes:
         self, translator: Translator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(ResNet, "forward", lambda self, x: torch.cat((x, x[..., 1:])))
-        told = message(lambda: translator.translate(picture(16, 12)))
-        assert told.startswith("cpu cannot compute an image of 16×12: Sizes of tensors must match")
+        raised = message(lambda: translator.translate(picture(16, 12)))
+        assert raised.startswith("cpu cannot compute an image of 16×12: Sizes of tensors must match")
 
     def test_too_little_memory_is_told(self, translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
         def forward(self: ResNet, x: Tensor) -> Tensor:
@@ -240,8 +240,8 @@ class TestPictures:
     def test_that_are_damaged_are_told(self, translator: Translator, tmp_path: Path) -> None:
         picture(64, 64).save(tmp_path / "whole.png")
         (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
-        told = message(lambda: translator.translate(Image.open(tmp_path / "cut.png")))
-        assert told.startswith("the image does not decode: ")
+        raised = message(lambda: translator.translate(Image.open(tmp_path / "cut.png")))
+        assert raised.startswith("the image does not decode: ")
 
     def test_of_a_domain_that_pil_does_not_know_are_told(self, copied: Path) -> None:
         record = json.loads((copied / "run.json").read_text())
@@ -272,7 +272,7 @@ class TestTensors:
             torch.testing.assert_close(output[index], translator.translate(batch[index]))
 
     @pytest.mark.parametrize(
-        ("image", "told"),
+        ("image", "expected"),
         [
             (torch.zeros(1, 8, 8), "a tensor must be (3, H, W) or (N, 3, H, W), this one is 1×8×8"),
             (torch.zeros(8, 8), "a tensor must be (3, H, W) or (N, 3, H, W), this one is 8×8"),
@@ -293,8 +293,8 @@ class TestTensors:
             ),
         ],
     )
-    def test_that_cannot_be_images_are_told(self, translator: Translator, image: Tensor, told: str) -> None:
-        assert message(lambda: translator.translate(image)) == told
+    def test_that_cannot_be_images_are_refused(self, translator: Translator, image: Tensor, expected: str) -> None:
+        assert message(lambda: translator.translate(image)) == expected
 
     def test_anything_else_is_told(self, translator: Translator) -> None:
         path: Any = "horse.jpg"
@@ -317,8 +317,8 @@ class TestChoosing:
 
     def test_a_checkpoint_of_another_recipe(self, averaged: Path, unet: Path) -> None:
         foreign = unet / "checkpoints/step-2.pt"
-        told = message(lambda: Translator.load(averaged, checkpoint=foreign, device="cpu"))
-        assert told.startswith(f"{foreign} belongs to another recipe: G_AB does not fit: ")
+        raised = message(lambda: Translator.load(averaged, checkpoint=foreign, device="cpu"))
+        assert raised.startswith(f"{foreign} belongs to another recipe: G_AB does not fit: ")
 
     def test_an_unknown_direction(self, translator: Translator) -> None:
         assert message(lambda: translator.translate(picture(8, 8), "a-b")) == (
@@ -326,8 +326,8 @@ class TestChoosing:
         )
 
     def test_an_unknown_device(self, averaged: Path) -> None:
-        told = message(lambda: Translator.load(averaged, device="gpu"))
-        assert told.startswith("there is no device 'gpu' here, or this build of torch ")
+        raised = message(lambda: Translator.load(averaged, device="gpu"))
+        assert raised.startswith("there is no device 'gpu' here, or this build of torch ")
 
 
 class TestDamage:
