@@ -65,7 +65,7 @@ def reduced(recipe: Path, folder: Path, **training: Any) -> Path:
 
 
 def small_data(block: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """A data block on made images of the layout that its data set wants."""
+    """A data block on made images of the layout that its dataset wants."""
     if block["type"] == "synthetic":
         return {**block, "size": SIDE, "train": 4, "test": 2}
     made = {key: value for key, value in block.items() if key != "download"}
@@ -78,7 +78,7 @@ def small_data(block: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 def make_images(layout: str, root: Path) -> None:
-    """Blurred noise, two pictures for each place, in the folders of that data set."""
+    """Blurred noise, two pictures for each place, in the folders of that dataset."""
     rng = np.random.default_rng(0)
 
     def picture(width: int) -> Image.Image:

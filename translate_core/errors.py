@@ -57,7 +57,7 @@ class RecipeError(FaultsError):
 
 
 class DataError(FaultsError):
-    """Faults of a data set on disk: folders that are missing or empty, files that do not decode."""
+    """Faults of a dataset on disk: folders that are missing or empty, files that do not decode."""
 
 
 def nearest(name: str, existing: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Data sets of generated images."""
+"""Datasets of generated images."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ class TestFetching:
         with pytest.raises(UserError) as failure:
             Download(serve.url).fetch(root)
         assert str(failure.value) == (
-            f"data set {root} does not exist and could not be downloaded\n"
+            f"dataset {root} does not exist and could not be downloaded\n"
             f"  {serve.url}: the connection broke after 7,000 of {len(serve.content):,} bytes (attempt 3 of 3)"
             + WAYS_OUT
         )
@@ -327,7 +327,7 @@ class TestFetching:
             Download([serve.url, unreachable]).fetch(root)
         refused = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
         assert str(failure.value) == (
-            f"data set {root} does not exist and could not be downloaded\n"
+            f"dataset {root} does not exist and could not be downloaded\n"
             f"  {serve.url}: HTTP status 404 (Not Found)\n"
             f"  {unreachable}: {refused} (attempt 3 of 3)" + WAYS_OUT
         )
@@ -360,7 +360,7 @@ class TestFetching:
         done = subprocess.run(
             [sys.executable, "-c", program, serve.url, root], capture_output=True, text=True, check=True
         )
-        assert done.stdout == f"data set {root} could not be stored beside {root}: [Errno 27] File too large\n"
+        assert done.stdout == f"dataset {root} could not be stored beside {root}: [Errno 27] File too large\n"
         Download(serve.url).fetch(root)
         assert serve.requested == [None, "bytes=8192-"]
         assert unzipped(root) == FILES
@@ -372,7 +372,7 @@ class TestContent:
         with pytest.raises(UserError) as failure:
             Download(serve.url).fetch(root)
         assert str(failure.value) == (
-            f"data set {root} does not exist and could not be downloaded\n"
+            f"dataset {root} does not exist and could not be downloaded\n"
             f"  {serve.url}: is neither a zip file nor a .tar.gz file" + WAYS_OUT
         )
         assert beside(root) == LOCK
@@ -406,7 +406,7 @@ class TestContent:
         with pytest.raises(UserError) as failure:
             Download(serve.url, manifest=manifest).fetch(root)
         assert str(failure.value) == (
-            f"data set {root} does not exist and could not be downloaded\n"
+            f"dataset {root} does not exist and could not be downloaded\n"
             f"  {serve.url}: lacks trainB/3.jpg\n"
             f"    has a trainA/2.jpg that differs from the manifest's (SHA-256 {other[:12]}…, not {right[:12]}…)"
             + WAYS_OUT
@@ -424,7 +424,7 @@ class TestContent:
         with pytest.raises(UserError) as failure:
             Download(serve.url, counts={"trainA": 6, "trainB": 7, "valA": 1}).fetch(root)
         assert str(failure.value) == (
-            f"data set {root} does not exist and could not be downloaded\n"
+            f"dataset {root} does not exist and could not be downloaded\n"
             f"  {serve.url}: has 6 images in trainB, not 7\n"
             "    has 0 images in valA, not 1" + WAYS_OUT
         )
@@ -499,7 +499,7 @@ class TestTar:
             Download(serve.url).fetch(root)
         assert beside(root) == LOCK
         text = str(failure.value)
-        start = f"data set {root} does not exist and could not be downloaded\n  {serve.url}: "
+        start = f"dataset {root} does not exist and could not be downloaded\n  {serve.url}: "
         assert text.startswith(start)
         assert text.endswith(WAYS_OUT)
         return text.removeprefix(start).removesuffix(WAYS_OUT)

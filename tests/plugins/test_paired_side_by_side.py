@@ -116,7 +116,7 @@ class TestHalves:
 
 
 class TestParts:
-    """Cutting one file, as `translate-apply` does with a data set that is not open."""
+    """Cutting one file, as `translate-apply` does with a dataset that is not open."""
 
     @pytest.mark.parametrize(("left", "first"), [("A", "A"), ("B", "B")])
     def test_are_what_training_sees(self, root: Path, left: Literal["A", "B"], first: str) -> None:

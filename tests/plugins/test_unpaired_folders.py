@@ -261,7 +261,7 @@ class TestKindsOfImages:
         assert item["real_B"].shape == (3, 256, 256)
         assert torch.equal(item["real_B"][0], item["real_B"][2])
         assert not torch.equal(item["real_A"][0], item["real_A"][2])
-        assert capsys.readouterr().err == f"decoding data set {root} (104 files)\n"
+        assert capsys.readouterr().err == f"decoding dataset {root} (104 files)\n"
         data.close()
 
 
@@ -431,7 +431,7 @@ class TestFolderFaults:
         with pytest.raises(DataError) as failure:
             UnpairedFolders("data/tinny").open()
         assert str(failure.value) == (
-            "data set data/tinny has 1 fault\n"
+            "dataset data/tinny has 1 fault\n"
             f"  data/tinny  does not exist, did you mean 'tiny'? The current folder is {root.parent.parent}. "
             "Set data.root to the folder that holds trainA and trainB, or set data.download"
         )
@@ -524,7 +524,7 @@ class TestImageFaults:
         with pytest.raises(DataError) as failure:
             UnpairedFolders(str(root)).open()
         lines = str(failure.value).splitlines()
-        assert lines[0] == f"data set {root} (33 of its files cannot be used, 20 of them shown) has 20 faults"
+        assert lines[0] == f"dataset {root} (33 of its files cannot be used, 20 of them shown) has 20 faults"
         assert len(failure.value.faults) == 20
 
     def test_smaller_than_the_crop(self, root: Path) -> None:

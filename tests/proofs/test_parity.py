@@ -1,4 +1,4 @@
-"""The reference's golden runs, reproduced with the engine: importer, recipe, data set, trainer."""
+"""The reference's golden runs, reproduced with the engine: importer, recipe, dataset, trainer."""
 
 from __future__ import annotations
 

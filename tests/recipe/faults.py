@@ -66,7 +66,7 @@ def case(name: str, override: str | tuple[str, ...], *faults: str) -> Case:
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     """The exit status of `translate-run` and its stderr, without the lines about the decoding of images."""
     status = main(arguments)
-    error = re.sub(r"^decoding data set .*\n", "", capsys.readouterr().err, flags=re.MULTILINE)
+    error = re.sub(r"^decoding dataset .*\n", "", capsys.readouterr().err, flags=re.MULTILINE)
     return status, error
 
 

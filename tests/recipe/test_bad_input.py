@@ -296,8 +296,8 @@ def test_no_recipe(path: str, message: str, place: Path, capsys: pytest.CaptureF
     ("arguments", "message"),
     [
         (["--set", "training.lenght=1"], KEYS[3].message),
-        (["--set", "losses.cycle.pairs={rec_a: real_A}"], "decoding data set data (16 files)\n" + BLOCKS_TOGETHER[5].message),
-        (["--set", "data.root=nowhere"], "translate-run: data set nowhere has 1 fault\n"
+        (["--set", "losses.cycle.pairs={rec_a: real_A}"], "decoding dataset data (16 files)\n" + BLOCKS_TOGETHER[5].message),
+        (["--set", "data.root=nowhere"], "translate-run: dataset nowhere has 1 fault\n"
          "  nowhere  does not exist. The current folder is {here}. "
          "Set data.root to the folder that holds trainA and trainB, or set data.download\n"),
         (["--set", "plugins=[bad.py]"], "translate-run: recipe r.yaml has 1 fault\n  plugins.0  plugin bad.py cannot be "

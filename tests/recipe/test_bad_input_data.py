@@ -124,7 +124,7 @@ def test_data(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     make, data, messages = DATA[name]
     make(tmp_path / "data")
     lines = [line for line in printed(tmp_path, data, capsys).splitlines() if not line.startswith("decoding ")]
-    assert lines[0] == f"translate-run: data set data has {len(messages)} fault{'s' if len(messages) > 1 else ''}"
+    assert lines[0] == f"translate-run: dataset data has {len(messages)} fault{'s' if len(messages) > 1 else ''}"
     assert lines[1:] == [f"  {message}" for message in messages]
 
 

@@ -164,7 +164,7 @@ def test_data(
     shutil.copytree(images, place / "mine")
     make(place / "mine")
     faults = indented("\n".join(messages)).format(here=place)
-    expected = f"translate-run: data set mine has {len(messages)} fault{'s' if len(messages) > 1 else ''}\n{faults}\n"
+    expected = f"translate-run: dataset mine has {len(messages)} fault{'s' if len(messages) > 1 else ''}\n{faults}\n"
     assert printed(capsys, "r.yaml", "--set", "data.root=mine") == (2, expected)
     assert not (place / "runs").exists()
 

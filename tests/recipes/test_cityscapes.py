@@ -1,4 +1,4 @@
-"""The commands in the recipe's comment that prepare a data set which may not be redistributed."""
+"""The commands in the recipe's comment that prepare a dataset which may not be redistributed."""
 
 from __future__ import annotations
 

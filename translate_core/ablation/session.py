@@ -16,7 +16,7 @@ from translate_core.ablation.validation import Validation
 from translate_core.errors import UserError
 from translate_core.experiment.session import train
 from translate_core.recipe.overrides import Overrides
-from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, tell, user_fault
+from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, inform, user_fault
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.files import PART
 from translate_core.runtime.ranks import Ranks, join
@@ -66,7 +66,7 @@ def _prepare(folder: Path, fresh: bool) -> None:
     if fresh:
         aside = RunFolder(folder).set_aside()
         if aside is not None:
-            tell(f"the old ablation is now in {aside}")
+            inform(f"the old ablation is now in {aside}")
     elif folder.exists():
         own = (TABLE, TABLE_CSV, TABLE + PART, TABLE_CSV + PART, LOCK)
         foreign = [item.name for item in folder.iterdir() if "=" not in item.name and item.name not in own]
@@ -175,4 +175,4 @@ class _Session:
     def _log(self, text: str) -> None:
         """Prints a message, on the first rank."""
         if self.ranks.first:
-            tell(text)
+            inform(text)

@@ -125,7 +125,7 @@ class Validation:
 
 
 def _by_data(variants: Sequence[Variant], recipes: Mapping[str, ResolvedRecipe]) -> list[list[Variant]]:
-    """The variants that have a resolved recipe, grouped by their data, so that each data set is opened once."""
+    """The variants that have a resolved recipe, grouped by their data, so that each dataset is opened once."""
     groups: dict[str, list[Variant]] = {}
     for variant in variants:
         if variant.name in recipes:

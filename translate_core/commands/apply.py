@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translate_core.commands.arguments import command_parser, completed_by, folders, parsed
-from translate_core.runtime.console import OK, USER_FAULT, guarded, tell
+from translate_core.runtime.console import OK, USER_FAULT, guarded, inform
 from translate_core.runtime.device import CHOICES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _apply(options: argparse.Namespace) -> int:
     for name in examples:
         translator.choice(name, direction)
     pairs = translator.takes_pairs(options.files)
-    tell(_opening(options, translator, direction, len(jobs)))
+    inform(_opening(options, translator, direction, len(jobs)))
 
     def translate(image: Image.Image) -> list[Image.Image]:
         source = translator.part(image, direction) if pairs else image
@@ -107,11 +107,11 @@ def _apply(options: argparse.Namespace) -> int:
 
     faults = translate_files(translate, options.out, jobs)
     if faults:
-        tell(f"translate-apply: {len(faults)} of {len(jobs)} images could not be translated")
+        inform(f"translate-apply: {len(faults)} of {len(jobs)} images could not be translated")
         for fault in faults:
-            tell(f"  {fault.path}: {fault.message}")
+            inform(f"  {fault.path}: {fault.message}")
         return USER_FAULT
-    tell(f"done: {options.out}")
+    inform(f"done: {options.out}")
     return OK
 
 

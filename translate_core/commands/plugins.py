@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from translate_core.commands.arguments import command_parser, completed_by, installed_plugins, kinds, parsed
 from translate_core.components.kinds import KIND_NAMES, check_kind
-from translate_core.runtime.console import OK, USER_FAULT, guarded, print_rows, stdout, tell, text_width
+from translate_core.runtime.console import OK, USER_FAULT, guarded, inform, print_rows, stdout, text_width
 from translate_core.runtime.files import write_text
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _list(options: argparse.Namespace) -> int:
     if rows:
         print_rows(("kind", "name", "plugin", ""), rows)
     else:
-        tell(f"no plugin registers any {options.kind}")
+        inform(f"no plugin registers any {options.kind}")
     return OK
 
 
@@ -126,9 +126,11 @@ def _schema(options: argparse.Namespace) -> int:
         return OK
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(options.out, text + "\n")
-    tell(f"wrote {options.out}. An editor with the YAML language server uses it for recipes that begin with the line")
-    tell(f"  # yaml-language-server: $schema={options.out}")
-    tell("The path is relative to the recipe, or absolute. Write the schema again after installing or changing plugins")
+    inform(f"wrote {options.out}. An editor with the YAML language server uses it for recipes that begin with the line")
+    inform(f"  # yaml-language-server: $schema={options.out}")
+    inform(
+        "The path is relative to the recipe, or absolute. Write the schema again after installing or changing plugins"
+    )
     return OK
 
 
@@ -136,9 +138,9 @@ def _new(options: argparse.Namespace) -> int:
     from translate_core.components.new_package import create_package, next_commands
 
     folder = create_package(options.name, options.into)
-    tell(f"created {folder}: a package with a generator, a loss, a test and a recipe. Next:")
+    inform(f"created {folder}: a package with a generator, a loss, a test and a recipe. Next:")
     for command in next_commands(folder):
-        tell(f"  {command}")
+        inform(f"  {command}")
     return OK
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from translate_core.commands.arguments import command_parser, completed_by, parsed, recipe_names
 from translate_core.recipe.shipped import copy_recipe, shipped_recipes, summary_of
-from translate_core.runtime.console import OK, guarded, print_rows, tell
+from translate_core.runtime.console import OK, guarded, inform, print_rows
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,9 +54,9 @@ def _list(options: argparse.Namespace) -> int:
 def _copy(options: argparse.Namespace) -> int:
     copied = copy_recipe(options.name, options.destination)
     for path in copied.written:
-        tell(f"wrote {path}")
+        inform(f"wrote {path}")
     for path in copied.kept:
-        tell(f"{path} is unchanged; it is the recipe that the ablation varies")
+        inform(f"{path} is unchanged; it is the recipe that the ablation varies")
     return OK
 
 

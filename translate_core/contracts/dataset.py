@@ -94,9 +94,9 @@ class Dataset(ABC):
         """A short hash that changes with the images; computed without reading every byte twice."""
 
     def parts(self, image: Image.Image) -> Mapping[str, Image.Image]:
-        """The images in one file, by domain, for data sets whose files hold several; empty where a file is one image.
+        """The images in one file, by domain, for datasets whose files hold several; empty where a file is one image.
 
-        Works on a data set that is not open, and cuts a file exactly as training does, so that a trained run can be
+        Works on a dataset that is not open, and cuts a file exactly as training does, so that a trained run can be
         applied to files of the kind that it was trained on. Empty by default.
 
         image: as Pillow opens the file. Raises UserError for a file that training would refuse.

@@ -19,7 +19,7 @@ from translate_core.contracts.observer import Result, Sample
 from translate_core.errors import UserError
 from translate_core.recipe.load import load_recipe
 from translate_core.recipe.resolved import ResolvedRecipe
-from translate_core.runtime.console import tell, warn
+from translate_core.runtime.console import inform, warn
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
@@ -222,7 +222,7 @@ def _make_way(folder: RunFolder, fresh: bool) -> None:
         with folder.locked():  # not while another process works there
             aside = folder.set_aside()
         if aside is not None:
-            tell(f"the old run is now in {aside}")
+            inform(f"the old run is now in {aside}")
     elif not folder.exists():
         unknown = folder.unknown_files()
         if unknown:

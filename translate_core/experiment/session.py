@@ -10,7 +10,7 @@ from pathlib import Path
 from translate_core.contracts.observer import Result
 from translate_core.experiment.run import Run, open_run
 from translate_core.recipe.resolved import ResolvedRecipe
-from translate_core.runtime.console import tell
+from translate_core.runtime.console import inform
 from translate_core.runtime.signals import StopSignal
 
 
@@ -32,13 +32,13 @@ def train(recipe: ResolvedRecipe, folder: Path, device: str, *, fresh: bool, com
         first = run.assembly.ranks.first
         if run.finished:
             if first:
-                tell(f"the run in {folder} is finished ({run.step} steps); to train longer, raise training.length")
+                inform(f"the run in {folder} is finished ({run.step} steps); to train longer, raise training.length")
             return Outcome(folder, True)
         if first:
-            tell(_opening(run, folder))
+            inform(_opening(run, folder))
         finished = run.train(stop)
         if first:
-            tell(f"done: {folder}" if finished else _stopped(run, command))
+            inform(f"done: {folder}" if finished else _stopped(run, command))
         return Outcome(folder, finished, run.results)
 
 

@@ -40,7 +40,7 @@ def text_width(most: int) -> int:
     return min(os.get_terminal_size(sys.stdout.fileno()).columns, most) if sys.stdout.isatty() else most
 
 
-def tell(text: str) -> None:
+def inform(text: str) -> None:
     """Prints one plain line on stderr."""
     stderr.print(text, markup=False)
 

@@ -109,7 +109,7 @@ def load_steps(
 ) -> Iterator[list[Item]]:
     """The micro-batches of steps `start` … `stop` - 1, prefetched by `workers` processes (0: loaded in this one).
 
-    Raises UserError where a data set ended the program that drew from it.
+    Raises UserError where a dataset ended the program that drew from it.
     """
     loaded = DataLoader(
         _Steps(split, sampling),

@@ -1,4 +1,4 @@
-"""Data sets: folders of image files, paired or not, and a drawn set that needs no files.
+"""Datasets: folders of image files, paired or not, and a drawn set that needs no files.
 
 A set of files is opened in a straight line (`image_files.ImageFiles.open`): `listing` finds the files, `decoding`
 decodes each once into a `store` and takes their fingerprint, `splits` draws from the store. `transforms` holds what

@@ -1,4 +1,4 @@
-"""Decodes every file of a data set once, many at a time, into a store."""
+"""Decodes every file of a dataset once, many at a time, into a store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Places = Mapping[str, Sequence[Sequence[int]]]
 
 @dataclass(frozen=True)
 class Decoded:
-    """The images of a data set.
+    """The images of a dataset.
 
     Args:
         store: holds them.
@@ -81,12 +81,12 @@ class _Content:
 def decode(
     root: Path, listing: Listing, transform: Transform, channels: Mapping[str, Channels], parts: Parts
 ) -> Decoded:
-    """Decodes and sizes every image of a data set; every file is read once.
+    """Decodes and sizes every image of a dataset; every file is read once.
 
     Threads decode, since Pillow releases the interpreter's lock meanwhile; few images are in memory at a time.
 
     Args:
-        root: the folder of the data set.
+        root: the folder of the dataset.
         listing: its files.
         transform: how images are sized.
         channels: of each domain's images.
@@ -107,7 +107,7 @@ def decode(
     faults: list[Fault] = []
     store = ImageStore()
     try:
-        with progress(f"decoding data set {root}", len(files)) as advance:
+        with progress(f"decoding dataset {root}", len(files)) as advance:
             for file, content in zip(files, _in_order(files, channels, parts), strict=True):
                 advance(1)
                 if isinstance(content, Fault):
@@ -214,7 +214,7 @@ def _unlike(
 
 
 def _refused(root: Path, faults: Sequence[Fault]) -> DataError:
-    subject = f"data set {root}"
+    subject = f"dataset {root}"
     if len(faults) > FAULTS_SHOWN:
         subject += f" ({len(faults)} of its files cannot be used, {FAULTS_SHOWN} of them shown)"
     return DataError(subject, faults[:FAULTS_SHOWN])

@@ -1,4 +1,4 @@
-"""Data sets of image files below a root."""
+"""Datasets of image files below a root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .transforms import Transform
 
 
 class ImageFiles(Dataset):
-    """A data set of image files below a root.
+    """A dataset of image files below a root.
 
     A kind of set finds its files in `_list`; one whose files hold the images of several domains cuts them in `parts`.
     """

@@ -1,4 +1,4 @@
-"""The folders of images that a data set has, and messages for users whose folders differ."""
+"""The folders of images that a dataset has, and messages for users whose folders differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from translate_core import DataError, Fault, did_you_mean, find_images, is_image
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders below the root of a data set.
+    """The folders below the root of a dataset.
 
     Args:
         training: folders that must exist and hold images.
@@ -36,7 +36,7 @@ class Layout:
             DataError: folders that are missing or empty and may not be.
         """
         if not root.is_dir():
-            raise DataError(f"data set {root}", [Fault(str(root), self._explain_root(root))])
+            raise DataError(f"dataset {root}", [Fault(str(root), self._explain_root(root))])
         entries = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
         names: dict[str, list[str]] = {}
         faults: list[Fault] = []
@@ -54,7 +54,7 @@ class Layout:
             elif needed or folder.lower() in (entry.lower() for entry in entries):
                 faults.append(Fault(str(path), self._explain_missing(root, folder, entries, downloads)))
         if faults:
-            raise DataError(f"data set {root}", faults)
+            raise DataError(f"dataset {root}", faults)
         return names
 
     def _explain_root(self, root: Path) -> str:
@@ -91,7 +91,7 @@ class Layout:
         return f"does not exist{did_you_mean(folder, known)} {exists}{advice}"
 
     def _other_layout(self, root: Path, folders: Sequence[str]) -> str:
-        """What the root holds, and which type of data set reads that; empty if none does."""
+        """What the root holds, and which type of dataset reads that; empty if none does."""
         if "trainA" in self.training:
             train = root / "train"
             if not {"trainA", "trainB"} & set(folders) and train.is_dir() and any(map(_is_image_file, train.iterdir())):

@@ -1,4 +1,4 @@
-"""The files of a data set: of which domain, trained on or tested with, in pairs or not. Found before any is read."""
+"""The files of a dataset: of which domain, trained on or tested with, in pairs or not. Found before any is read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Listing:
-    """All files of a data set."""
+    """All files of a dataset."""
 
     train: Part
     test: Part
@@ -52,7 +52,7 @@ def list_domain_folders(root: Path, layout: Layout, remedies: Mapping[str, str],
     """The files below `root` in trainA and trainB, testA and testB.
 
     Args:
-        root: the folder of the data set.
+        root: the folder of the dataset.
         layout: which folders there are, and which may be missing.
         remedies: for `train` and for `test`, where they are paired, what to do about images without counterpart.
         downloads: whether the set would be downloaded if there were no root, for messages.
@@ -67,7 +67,7 @@ def list_domain_folders(root: Path, layout: Layout, remedies: Mapping[str, str],
         names[a], names[b], found = match_pairs(root, (a, b), (names[a], names[b]), remedy)
         faults += found
     if faults:
-        raise DataError(f"data set {root}", faults)
+        raise DataError(f"dataset {root}", faults)
 
     def part(kind: str) -> Part:
         folders = [Folder(f"{kind}{domain}", names[f"{kind}{domain}"], (domain,)) for domain in "AB"]

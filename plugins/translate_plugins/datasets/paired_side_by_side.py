@@ -111,4 +111,4 @@ def _refuse_folders_of_domains(root: Path, names: Sequence[str]) -> None:
             f"holds the folders {a} and {b}, not files with two images side by side: "
             f"rename them to {root / 'trainA'} and {root / 'trainB'} for {_OTHERS}"
         )
-        raise DataError(f"data set {root}", [Fault(str(root / "train"), message)])
+        raise DataError(f"dataset {root}", [Fault(str(root / "train"), message)])

@@ -21,7 +21,7 @@ def match_pairs(
     `1_A.jpg` and `1_B.jpg` are a pair.
 
     Args:
-        root: the folder of the data set.
+        root: the folder of the dataset.
         folders: of A and of B, below the root.
         names: relative to the folders, sorted.
         remedy: what to do about images without counterpart, for messages.

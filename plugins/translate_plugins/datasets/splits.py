@@ -1,4 +1,4 @@
-"""The splits of data sets of files: draws from the images in a store."""
+"""The splits of datasets of files: draws from the images in a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn horses and zebras: a data set without files, whose test images have targets to compare translations with."""
+"""Drawn horses and zebras: a dataset without files, whose test images have targets to compare translations with."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Files and data sets from the network: resumable transfer, verification, unpacking, one process at a time.
+"""Files and datasets from the network: resumable transfer, verification, unpacking, one process at a time.
 
-Used by data sets (`download.Download` is their option `download`) and by losses with pretrained weights. Reading images
+Used by datasets (`download.Download` is their option `download`) and by losses with pretrained weights. Reading images
 is in `datasets`.
 """

@@ -1,4 +1,4 @@
-"""The option `download` of data sets: fetches a set that is missing."""
+"""The option `download` of datasets: fetches a set that is missing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Download:
             root.parent.mkdir(parents=True, exist_ok=True)
             make_once(root, lambda: self._make(root, digests))
         except OSError as error:
-            raise UserError(f"data set {root} could not be stored beside {root}: {error}") from None
+            raise UserError(f"dataset {root} could not be stored beside {root}: {error}") from None
 
     def _make(self, root: Path, manifest: Mapping[str, str] | None) -> None:
         part, unpacked = root.with_name(root.name + ".part"), root.with_name(root.name + ".unpacking")
@@ -89,7 +89,7 @@ class Download:
             reasons.append(f"{url}: " + "\n    ".join(shown))
         tried = "\n  ".join(reasons)
         raise UserError(
-            f"data set {root} does not exist and could not be downloaded\n  {tried}\n"
+            f"dataset {root} does not exist and could not be downloaded\n  {tried}\n"
             f"Put the folder there by hand, or set where it is: --set data.root=…"
         )
 

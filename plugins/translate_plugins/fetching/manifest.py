@@ -1,4 +1,4 @@
-"""Manifests: the SHA-256 of every file of a data set."""
+"""Manifests: the SHA-256 of every file of a dataset."""
 
 from __future__ import annotations
 

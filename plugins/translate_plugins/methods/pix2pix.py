@@ -13,7 +13,7 @@ class Pix2Pix(Method):
     """pix2pix: a generator, and a discriminator conditioned on the generator's input; paired images.
 
     The paper's x is `real_A`, its y is `real_B`; its noise z is the dropout of the generator. D is updated first, on
-    the same fake. To train the other direction, let the data set name the other domain A.
+    the same fake. To train the other direction, let the dataset name the other domain A.
     """
 
     roles = (generator("G", "A", "B"), discriminator("D", "A", "B"))

@@ -13,7 +13,7 @@ class Samples(Observer):
     """Draws the translations of the same test images as training proceeds: `samples/step-<n>-<direction>.png`.
 
     A grid has a row for each image and a column for each tensor: real, fake, reconstructed, identity, and the target
-    where the data set has one. Sorting the files by name sorts them by step.
+    where the dataset has one. Sorting the files by name sorts them by step.
     """
 
     def on_start(self, run: RunInfo) -> None:
