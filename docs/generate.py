@@ -212,6 +212,7 @@ def options_page(registry: Registry) -> str:
         kind: [item for name in registry.names(kind) if (item := registry.get(kind, name)).owner.name == DISTRIBUTION]
         for kind in KINDS
     }
+    assert all(kinds.values()), f"a kind has no built-in component: is {DISTRIBUTION} installed in this environment?"
     parts = [_OPTIONS_HEAD, ", ".join(f"[{kind}](#{kind})" for kind in (*kinds, "training")) + "\n"]
     for kind, registrations in kinds.items():
         parts += [f"## {kind}\n", *_kind_lines(kind, registry)]
