@@ -92,7 +92,7 @@ def interface() -> str:
     ]
     for name in ("Run", "Step", "Translator"):
         cls = getattr(translate_core, name)
-        members = list(_members(cls))
+        members = [line for line in _members(cls) if not line.startswith("- `assembly")]  # not for users
         attributes = [
             f"- `{attribute}`: {text}"
             for attribute, text in _described(_doc(cls)).items()
