@@ -1,4 +1,4 @@
 """What the rest stands on: device, ranks, randomness, signals, the console, files and YAML.
 
-Nothing here knows recipes or components. Imports: `errors` only. Next: `contracts`.
+Nothing here depends on recipes or components. Imports: `errors` only. Next: `contracts`.
 """

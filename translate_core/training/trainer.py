@@ -1,4 +1,4 @@
-"""The training loop. It runs phases and knows no method."""
+"""The training loop. It runs phases and contains no code for a particular method."""
 
 from __future__ import annotations
 
