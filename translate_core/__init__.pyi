@@ -25,6 +25,7 @@ from .runtime.images import Channels, convert_image, find_images, is_image, open
 from .runtime.progress import ProgressDisplay, progress
 from .runtime.randomness import numpy_generator
 from .storage.weights import read_weights
+from .training.trainer import DivergedError
 from .translating.translator import Translator
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Direction",
+    "DivergedError",
     "Factory",
     "Fault",
     "Frozen",

@@ -141,4 +141,6 @@ def ended_by_component(error: BaseException) -> str | None:
     None for any other exception, and where no component raised it.
     """
     place = raised_at(error) if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) else ""
-    return f"a component ended the program with {error!r}{place}: it must not" if place else None
+    return (
+        f"a component tried to end the program with {error!r}{place}: it must raise an error instead" if place else None
+    )

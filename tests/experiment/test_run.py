@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,80 @@ def test_saved_and_continued(write_recipe: Write, tmp_path: Path) -> None:
         assert all(torch.equal(value, continued[key]) for key, value in weights_of(run).items())
 
 
+def test_training_after_the_last_step_was_taken_by_hand(write_recipe: Write, tmp_path: Path) -> None:
+    """`steps` saves nothing; `train` then does all that belongs to the end of a run."""
+    with open_run(write_recipe(), device="cpu", folder=tmp_path / "run") as run:
+        list(run.steps())
+        assert run.train()
+    assert (tmp_path / "run" / "checkpoints" / "step-6.pt").is_file()
+    assert (tmp_path / "run" / "weights" / "G_AB.safetensors").is_file()
+
+
+def test_saving_again_keeps_the_results(write_recipe: Write, folders: Path, tmp_path: Path) -> None:
+    metrics = {"psnr": {"type": "psnr", "pairs": {"fake_B": "real_A", "fake_A": "real_B"}}}
+    data = {"type": "unpaired_folders", "root": str(folders), "transform": {"crop": 24}}
+    recipe = write_recipe(metrics=metrics, data=data)
+    with open_run(recipe, device="cpu", folder=tmp_path / "run") as run:
+        list(run.steps())
+        run.save()
+    results = (tmp_path / "run" / "results.json").read_text()
+    assert results.count("psnr/fake") == 2
+    with open_run(recipe, device="cpu", folder=tmp_path / "run") as run:
+        run.save()
+    assert (tmp_path / "run" / "results.json").read_text() == results
+
+
+def test_observers_are_active_while_training_only(write_recipe: Write, tmp_path: Path) -> None:
+    with open_run(write_recipe(), device="cpu", folder=tmp_path / "run") as run:
+        run.train()
+        assert run.assembly.ranks.first
+        assert run.save() is not None  # a closed observer would fail
+        assert run._trainer.observers == ()
+
+
+def test_a_continued_run_keeps_its_start_time(write_recipe: Write, tmp_path: Path) -> None:
+    recipe, folder = write_recipe(), tmp_path / "run"
+    with open_run(recipe, device="cpu", folder=folder) as run:
+        list(run.steps(1))
+        run.save()
+    record = json.loads((folder / "run.json").read_text())
+    checkpoint = torch.load(folder / "checkpoints" / "step-1.pt", weights_only=True)
+    assert record["created"] == checkpoint["record"]["created"]
+    time.sleep(1.1)
+    with open_run(recipe, device="cpu", folder=folder):
+        pass
+    assert json.loads((folder / "run.json").read_text())["created"] == record["created"]
+
+
+def test_a_finished_run_without_checkpoints_is_not_taken_over(write_recipe: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with open_run(write_recipe(), device="cpu", folder=folder) as run:
+        run.train()
+    shutil.rmtree(folder / "checkpoints")
+    changed = load_recipe(write_recipe(), {"losses.cycle.weight": 3})
+    with (
+        pytest.raises(UserError, match="holds a run of another recipe"),
+        open_run(changed, device="cpu", folder=folder),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("batch", [[], [{}, {}], ["real_A"], {"real_A": torch.zeros(1, 3, 24, 24)}])
+def test_a_batch_of_another_shape(write_recipe: Write, batch: Any) -> None:
+    with open_run(write_recipe(), device="cpu") as run:
+        with pytest.raises(UserError, match="a batch is a list of 1 micro-batch"):
+            run.update(batch)
+        assert run.step == 0
+
+
+def test_a_device_that_is_not_there(write_recipe: Write) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    for device in ("cuda", torch.device("cuda"), torch.device("cuda", 3)):
+        with pytest.raises(UserError, match="there is no device 'cuda' here"), open_run(write_recipe(), device=device):
+            pass
+
+
 def test_evaluate_and_sample(write_recipe: Write, folders: Path) -> None:
     data = {"type": "unpaired_folders", "root": str(folders), "transform": {"crop": 24}}
     metrics = {"psnr": {"type": "psnr", "pairs": {"fake_B": "real_A", "fake_A": "real_B"}}}
@@ -175,6 +252,18 @@ def test_another_recipe_is_refused(write_recipe: Write, tmp_path: Path) -> None:
         open_run(changed, device="cpu", folder=folder),
     ):
         pass
+
+
+def test_fresh_with_a_fault_leaves_the_old_run_where_it_is(write_recipe: Write, tmp_path: Path) -> None:
+    recipe, folder = write_recipe(), tmp_path / "run"
+    with open_run(recipe, device="cpu", folder=folder) as run:
+        next(run.steps())
+        run.save()
+    wrong = load_recipe(recipe, {"networks.G_AB.init_from": "missing.pth"})
+    with pytest.raises(UserError, match=r"missing\.pth"), open_run(wrong, device="cpu", folder=folder, fresh=True):
+        pass
+    assert (folder / "checkpoints" / "step-1.pt").is_file()
+    assert not (tmp_path / "run.1").exists()
 
 
 class TestAFailureBeforeTheFirstStep:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+
+pytestmark = pytest.mark.slow
 
 OVERRIDES = ["training.precision=fp64", "losses.adversarial.pool={type: none}", "training.length=3 steps"]
 
@@ -48,3 +51,16 @@ def test_two_ranks_equal_the_large_batch_and_resume(write_recipe: Callable[..., 
     done = train(recipe, together, 1, "training.batch_size=1", "training.length=6 steps")
     assert done.returncode == 2
     assert "processes: 2 there, 1 now" in done.stderr
+
+
+def test_a_schedule_that_uses_losses_is_saved_within_an_epoch(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Its state is averaged over the ranks, so every rank takes part in saving it."""
+    recipe = write_recipe(schedule={"type": "plateau"})
+    out = tmp_path / "together"
+    done = train(recipe, out, 2, "training.batch_size=1", "training.checkpoint_every=1 steps")
+    assert done.returncode == 0, done.stderr
+    state = torch.load(out / "checkpoints" / "step-1.pt", weights_only=True)["parts"]["schedules/generators"]
+    assert state["sum"] is not None
+    assert len(torch.load(out / "checkpoints" / "step-1.pt", weights_only=True)["rank_parts"]) == 2

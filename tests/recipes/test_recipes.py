@@ -52,5 +52,7 @@ def test_two_steps_and_a_translation(name: str, tmp_path: Path) -> None:
     assert (out / "checkpoints" / "step-2.pt").is_file()
     assert list((out / "samples").glob("step-0000002-A-B.png"))
     picture = next(path for path in (tmp_path / "run" / "samples").glob("*.png"))
-    assert apply([str(out), str(picture), "--out", str(tmp_path / "translated"), "--device", "cpu"]) == 0
+    pairs = load_recipe(small).record["data"]["type"] == "paired_side_by_side"
+    files = ["--files", "images"] if pairs else []
+    assert apply([str(out), str(picture), "--out", str(tmp_path / "translated"), "--device", "cpu", *files]) == 0
     assert len(list((tmp_path / "translated").glob("*.png"))) == 1

@@ -125,7 +125,8 @@ def test_a_component_that_ends_the_program_is_a_fault(
     recipe = write_recipe(**blocks(where))
     assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"translate-run: a component ended the program with {ending} (ending.py, line {line}): it must not"
+        f"translate-run: a component tried to end the program with {ending} (ending.py, line {line}): "
+        "it must raise an error instead"
     )
     assert not (tmp_path / "run" / "results.json").exists()
     # Observers are closed in reverse order, whatever was raised.

@@ -47,14 +47,12 @@ def test_names_may_hold_any_character(tmp_path: Path) -> None:
 
 
 def test_a_rank_that_the_checkpoint_lacks(checkpoints: Checkpoints) -> None:
-    with pytest.raises(UserError, match="missing are losses/adversarial, superfluous are none"):
+    with pytest.raises(UserError, match="missing parts: losses/adversarial; unexpected parts: none"):
         load(checkpoints.path(5)).restore({"networks/G": Part()}, {"losses/adversarial": Part()}, 2)
 
 
 def test_other_names(checkpoints: Checkpoints) -> None:
-    with pytest.raises(
-        UserError, match="belongs to another recipe: missing are networks/F, superfluous are networks/G"
-    ):
+    with pytest.raises(UserError, match="another recipe: missing parts: networks/F; unexpected parts: networks/G"):
         load(checkpoints.path(5)).restore({"networks/F": Part()}, {"losses/adversarial": Part()}, 0)
 
 

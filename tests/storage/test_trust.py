@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -128,8 +130,9 @@ def test_finding_a_module_imports_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     (package / "__init__.py").write_text(EVIL)
     (package / "inner.py").write_text(EVIL)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert len(trust._module_sha256("outer_package.inner")) == 64
-    assert trust._module_sha256("outer_package.missing") == trust._module_sha256("no_such_module.at_all") == ""
+    assert [len(digest) for digest in trust._module_sha256("outer_package.inner").split()] == [64, 64]
+    assert trust._module_sha256("outer_package.missing") == trust._module_sha256("no_such_module.at_all") == "absent"
+    assert trust._module_sha256("pluggy") == "installed"
     assert not list(tmp_path.rglob("*.executed"))
 
 
@@ -137,3 +140,47 @@ def test_the_command_says_how_to_trust(foreign: Path, capsys: pytest.CaptureFixt
     images = foreign.parent / "data" / "testA"
     assert main([str(foreign), str(images), "--out", str(foreign.parent / "out"), "--device", "cpu"]) == 2
     assert "add --trust (in Python: trust=True)" in capsys.readouterr().err
+
+
+def test_the_packages_around_a_module_are_signed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "my_package_of_plugins"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "plug.py").write_text(EVIL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run = train(tmp_path, plugins=["my_package_of_plugins.plug"])
+    assert Translator.load(run, device="cpu").directions == ("A-B", "B-A")
+    (package / "__init__.py").write_text("print('other code')\n")
+    with pytest.raises(UserError, match="or its code has changed"):
+        Translator.load(run, device="cpu")
+
+
+def test_bytecode_in_the_folder_is_not_executed(tmp_path: Path) -> None:
+    """Python takes unchecked bytecode for the source whose hash was signed."""
+    (tmp_path / "plug.py").write_text(EVIL)
+    run = train(tmp_path, plugins=["plug.py"])
+    source = run / "plugins" / "plug.py"
+    (run / "other.py").write_text(EVIL.replace(".executed", ".bytecode"))
+    py_compile.compile(
+        str(run / "other.py"),
+        cfile=importlib.util.cache_from_source(str(source)),
+        dfile=str(source),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    Translator.load(run, device="cpu")
+    assert source.with_suffix(".executed").exists()
+    assert not list(run.rglob("*.bytecode"))
+
+
+def test_an_entry_point_in_the_current_folder_is_not_loaded(tmp_path: Path) -> None:
+    """`python -m` searches the current folder, which may be that of a stranger's run."""
+    run = train(tmp_path)
+    (run / "evil_package.py").write_text(EVIL)
+    metadata = run / "evil_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: evil-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[translate_core]\nevil = evil_package\n")
+    command = [sys.executable, "-m", "translate_core.apply", ".", "../data/testA", "--out", "../out", "--device", "cpu"]
+    done = subprocess.run(command, cwd=run, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not (run / "evil_package.executed").exists()

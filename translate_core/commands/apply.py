@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=IMAGE",
-        help="take what the run would draw, such as style, from an image: --choose style=boot.png",
+        help="take a property that is otherwise drawn, such as style, from an image: --choose style=boot.png",
     )
     made.add_argument(
         "--samples",
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         "--checkpoint", metavar="STEP", help="a step (120), a name (step-120) or a file (default: the newest)"
     )
     made.add_argument("--device", choices=CHOICES, default="auto", help="where to compute (default: %(default)s)")
-    made.add_argument("--trust", action="store_true", help="execute plugin files that came with somebody else's run")
+    made.add_argument("--trust", action="store_true", help="import the plugins that somebody else's run lists")
     return made
 
 

@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = command_parser(
         "translate-run",
-        "Train what a recipe describes. The same command again goes on where a run was stopped.",
+        "Train what a recipe describes. Run the same command again to continue a stopped run.",
     )
     recipe = made.add_argument(
         "recipe",

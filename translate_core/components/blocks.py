@@ -179,7 +179,7 @@ class BlockReader:
                 built[option.name], record[option.name] = checked, option.dump(checked)
 
     def _default(self, option: Option, path: str) -> tuple[Any, dict[str, Any]]:
-        """A default as the constructor takes it, and its entry in the record: none where it has no name there."""
+        """A default as the constructor takes it, and its entry in the record, if a recipe can express it."""
         default = option.default
         if default is None:
             return None, {option.name: None}

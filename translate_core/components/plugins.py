@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pluggy
@@ -24,6 +25,16 @@ from translate_core.runtime.installation import DISTRIBUTION, installation
 
 class PluginError(UserError):
     """A plugin that cannot be loaded."""
+
+
+def installed_plugins() -> list[importlib.metadata.EntryPoint]:
+    """The entry points of installed plugins.
+
+    Packages in the current folder do not count: `python -m` searches it, and it may be that of somebody else's run.
+    """
+    points = importlib.metadata.entry_points(group=hookspecs.GROUP)
+    here = Path.cwd()
+    return [point for point in points if point.dist is None or Path(str(point.dist.locate_file(""))).resolve() != here]
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,7 @@ def load_plugins(
     manager.add_hookspecs(hookspecs)
     loaded = LoadedPlugins(Registry(), {}, {})
     # The built-ins first, so that a clash is reported as the fault of the other plugin; the others in a fixed order.
-    points = sorted(
-        importlib.metadata.entry_points(group=hookspecs.GROUP), key=lambda point: (point.name != "builtin", point.name)
-    )
-    for point in points:
+    for point in sorted(installed_plugins(), key=lambda point: (point.name != "builtin", point.name)):
         distribution = point.dist
         name = distribution.name if distribution is not None else point.name
         version = distribution.version if distribution is not None else ""
@@ -111,10 +119,18 @@ def _loaded_already(entry: str) -> str:
     return f"plugin '{entry}' is already loaded; list each plugin once, and installed plugins not at all"
 
 
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Compiles the source, whose hash was checked, and never loads bytecode from a folder that may be a stranger's."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the source file."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(path: Path, owner: Owner) -> ModuleType:
     # With the hash in its name a changed file is a new module, and objects of an unchanged file can be unpickled.
     name = f"translate_recipe_plugin_{path.stem}_{owner.version}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

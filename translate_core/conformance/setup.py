@@ -169,7 +169,7 @@ def _builder_for(
     channels: Mapping[str, int],
     subject: tuple[Block, Build] | None,
 ) -> tuple[Build, nn.Module] | None:
-    """What builds the network of a role, and the network on the meta device; None if no component fits."""
+    """The factory for a role's network, and that network on the meta device; None if no component fits."""
     candidates: list[Build] = []
     if subject is not None and subject[0].registration.kind == role.kind:
         candidates.append(subject[1])

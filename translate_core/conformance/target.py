@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from translate_core.components.blocks import faults_of_options
-from translate_core.components.plugins import load_plugins
+from translate_core.components.plugins import installed_plugins, load_plugins
 from translate_core.components.registry import KINDS, Registration, Registry
-from translate_core.contracts.hook import GROUP
 from translate_core.errors import FaultsError, UserError, did_you_mean
 from translate_core.recipe.overrides import apply_override, parse_override
 
@@ -37,7 +35,7 @@ def registered_by(target: str) -> tuple[Registry, list[Registration]]:
 
 def _installed(target: str) -> str | None:
     """The name of the installed plugin whose name, module or package that is; None if there is none."""
-    for point in importlib.metadata.entry_points(group=GROUP):
+    for point in installed_plugins():
         name = point.dist.name if point.dist is not None else point.name
         if target in (point.module, point.module.partition(".")[0]) or _canonical(target) == _canonical(name):
             return name

@@ -14,5 +14,5 @@ class Factory(Protocol[T_co]):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> T_co:
-        """Builds one. The arguments are those that the engine passes to components of that kind."""
+        """Builds a new component. The arguments are those that the engine passes to components of that kind."""
         ...

@@ -25,7 +25,7 @@ class Loss(nn.Module):
         """Creates pools and parameters. Called once, before the optimizers are built and before state is loaded.
 
         Parameters of a loss are trained with the generators and saved. A network that is neither trained nor saved
-        belongs into `Frozen`. The shape check calls `prepare` too, on another instance, with the meta device as the
+        is wrapped in `Frozen`. The shape check calls `prepare` too, on another instance, with the meta device as the
         default, so that a missing file of weights is reported before a run starts.
 
         Raises UserError when such a file is missing, or when the method lacks what the loss needs.

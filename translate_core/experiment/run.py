@@ -95,9 +95,16 @@ class Run:
 
         batch: as many items as the recipe's `accumulate`; images (N, C, H, W), uint8 0 … 255 or floating point in
         [-1, 1], by the names that the method takes, such as real_A.
+
+        Raises UserError for another number of items.
         """
-        losses = self._trainer.update(batch)
-        return Step(self.step, losses)
+        count = self.recipe.training.accumulate
+        if len(batch) != count or not all(isinstance(item, Mapping) for item in batch):
+            raise UserError(
+                f"a batch is a list of {count} micro-batch{'es' if count > 1 else ''} (training.accumulate), each a "
+                f"mapping from names such as real_A to images"
+            )
+        return Step(self.step + 1, self._trainer.update(batch))
 
     def train(self, stop: StopSignal | None = None) -> bool:
         """Trains to the end of the run as `translate-run` does; returns whether the end was reached.
@@ -107,13 +114,15 @@ class Run:
 
         Raises DivergedError (a UserError) when a loss or a weight is not finite.
         """
-        recipe = self.recipe
         if self.folder is not None and self._trainer.assembly.ranks.first:
-            self._trainer.observers = [block() for block in recipe.observers.values()]
-        if stop is not None:
-            return self._trainer.train(stop)
-        with StopSignal() as own:
-            return self._trainer.train(own)
+            self._trainer.observers = [block() for block in self.recipe.observers.values()]
+        try:
+            if stop is not None:
+                return self._trainer.train(stop)
+            with StopSignal() as own:
+                return self._trainer.train(own)
+        finally:
+            self._trainer.observers = ()
 
     def batch(self, step: int | None = None) -> list[Item]:
         """The micro-batches of a step as the dataset supplies them: (N, C, H, W), uint8 0 … 255 or floating point.
@@ -125,7 +134,8 @@ class Run:
     def tensors(self, item: Item | None = None, *, grad: bool = False) -> Tensors:
         """The tensors of the method for one micro-batch, computed on first use: `run.tensors()["fake_B"]`.
 
-        Networks are in training mode and draws are those of the next step. item: None for the first micro-batch of the
+        The method's draws are those of the next step. Networks are in training mode: dropout draws from torch's default
+        generator, and batch normalisation updates its running statistics. item: None for the first micro-batch of the
         next step. grad: whether tensors carry gradients.
         """
         return self._trainer.tensors(self.batch()[0] if item is None else item, grad=grad)
@@ -174,7 +184,7 @@ def open_run(
     use, is not a run folder, or holds a run of another recipe.
     """
     resolved = recipe if isinstance(recipe, ResolvedRecipe) else load_recipe(recipe)
-    place = device if isinstance(device, torch.device) else choose_device(device)
+    place = choose_device(device)
     ranks = join(place)
     with ExitStack() as stack:
         dataset = stack.enter_context(opened_data(resolved, ranks))
@@ -183,22 +193,24 @@ def open_run(
             yield Run(Trainer(build(resolved, dataset, shapes, place, ranks)))
             return
         run_folder = RunFolder(Path(folder))
-        if ranks.first:
-            _make_way(run_folder, fresh)
+        _check_folder(run_folder)
         ranks.barrier()
         if ranks.first:
             stack.enter_context(run_folder.locked())
         record = make_record(resolved, dataset, ranks.count)
-        checkpoint = _checkpoint(run_folder, record, ranks)
-        # Built before anything is written: a run that fails here leaves nothing behind that refuses the next one.
-        assembly = build(resolved, dataset, shapes, place, ranks, load=checkpoint is None)
-        ranks.barrier()
-        if ranks.first:
-            # Also when a run continues: operation keys such as the length may have changed.
-            run_folder.begin(record, resolved)
-        trainer = Trainer(assembly, run_folder, record)
+        checkpoint = None if fresh else _checkpoint(run_folder, record, ranks)
+        # Built before anything is written: a run that fails here leaves nothing that blocks the corrected command.
+        trainer = Trainer(build(resolved, dataset, shapes, place, ranks, load=checkpoint is None), run_folder, record)
         if checkpoint is not None:
             trainer.restore(checkpoint)
+            record["created"] = checkpoint.record["created"]
+        ranks.barrier()
+        if ranks.first:
+            if fresh and run_folder.exists():
+                inform(f"the old run is now in {run_folder.set_aside()}")
+                stack.enter_context(run_folder.locked())
+            # Also when a run continues: operation keys such as the length may have changed.
+            run_folder.begin(record, resolved)
         yield Run(trainer)
 
 
@@ -216,27 +228,26 @@ def opened_data(recipe: ResolvedRecipe, ranks: Ranks) -> Iterator[Dataset]:
         dataset.close()
 
 
-def _make_way(folder: RunFolder, fresh: bool) -> None:
-    """Moves an old run aside if asked to; raises UserError for a folder that holds something else."""
-    if fresh and folder.path.exists():
-        with folder.locked():  # not while another process works there
-            aside = folder.set_aside()
-        if aside is not None:
-            inform(f"the old run is now in {aside}")
-    elif not folder.exists():
-        unknown = folder.unknown_files()
-        if unknown:
-            raise UserError(
-                f"{folder.path} is not empty and is not a run folder ({', '.join(unknown[:5])}); choose another --out"
-            )
+def _check_folder(folder: RunFolder) -> None:
+    """Raises UserError for a folder that holds something else than a run."""
+    unknown = [] if folder.exists() else folder.unknown_files()
+    if unknown:
+        raise UserError(
+            f"{folder.path} is not empty and is not a run folder ({', '.join(unknown[:5])}); choose another --out"
+        )
 
 
 def _checkpoint(folder: RunFolder, record: Mapping[str, object], ranks: Ranks) -> Checkpoint | None:
     """The checkpoint to continue from. A run that saved nothing is started again, with any recipe."""
-    if not folder.exists() or folder.checkpoints.none_written():
+    if not folder.exists() or folder.saved_nothing():
         return None
-    check_same_run(folder.path, folder.record(), record, warn)
-    return folder.checkpoints.newest(warn if ranks.first else _discard)
+    check_same_run(folder.path, folder.record(), record, warn if ranks.first else _discard)
+    if not ranks.first:
+        ranks.barrier()  # the first rank renames damaged checkpoints
+    checkpoint = folder.checkpoints.newest(warn if ranks.first else _discard)
+    if ranks.first:
+        ranks.barrier()
+    return checkpoint
 
 
 def _discard(message: str) -> None:

@@ -60,8 +60,8 @@ class Checkpoint:
         missing, extra = sorted(parts.keys() - states.keys()), sorted(states.keys() - parts.keys())
         if missing or extra:
             raise UserError(
-                f"{self.path} belongs to another recipe: missing are {', '.join(missing) or 'none'}, "
-                f"superfluous are {', '.join(extra) or 'none'}"
+                f"{self.path} belongs to another recipe: missing parts: {', '.join(missing) or 'none'}; "
+                f"unexpected parts: {', '.join(extra) or 'none'}"
             )
         for name, part in parts.items():
             try:

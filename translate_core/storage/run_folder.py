@@ -101,6 +101,10 @@ class RunFolder:
         write_text(self.path / RECIPE, comment + yaml12.dump(data))
         write_text(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
+    def saved_nothing(self) -> bool:
+        """Whether the run has not saved anything that training computed: checkpoints, weights or results."""
+        return self.checkpoints.none_written() and not self.weights.exists() and not (self.path / RESULTS).exists()
+
     def unknown_files(self) -> list[str]:
         """Names in the folder that no run leaves behind before its record is written."""
         if not self.path.exists():

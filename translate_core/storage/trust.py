@@ -90,22 +90,22 @@ def _sign(key: bytes, entries: Sequence[str], files: Mapping[str, str]) -> str:
 
 
 def _module_sha256(name: str) -> str:
-    """SHA-256 of the file of a module that is not installed, such as one in the current folder; else empty.
+    """SHA-256 of the files of a module and of the packages that contain it; `installed` and `absent` for such modules.
 
-    Found without importing anything, not even the packages that contain it.
+    Found without importing anything, not even the packages.
     """
     path = None
-    spec = None
+    digests = []
     parts = name.split(".")
     for depth in range(len(parts)):
         spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: depth + 1]), path)
         if spec is None:
-            return ""
+            return "absent"
+        file = Path(spec.origin or "")
+        if file.is_file():
+            digests.append("installed" if _is_installed(file) else sha256_of(file))
         path = spec.submodule_search_locations or []
-    file = Path(spec.origin) if spec is not None and spec.origin is not None else None
-    if file is None or not file.is_file() or _is_installed(file):
-        return ""
-    return sha256_of(file)
+    return " ".join(digests)
 
 
 def _is_installed(file: Path) -> bool:

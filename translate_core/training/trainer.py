@@ -47,11 +47,13 @@ class Trainer:
     observers: Sequence[Observer] = ()
     step: int = 0
     results: list[Result] = field(default_factory=list)
+    _evaluated_at: int | None = None
+    _saved_at: int | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from a checkpoint. Raises UserError when it belongs to another recipe."""
         checkpoint.restore(self.assembly.parts(), self.assembly.rank_parts(), self.assembly.ranks.rank)
-        self.step = checkpoint.step
+        self.step = self._saved_at = checkpoint.step
 
     def train(self, stop: StopSignal) -> bool:
         """Trains until the run is finished or a stop is requested; returns whether it is finished. Saves at the end."""
@@ -72,6 +74,8 @@ class Trainer:
                 if stopping:
                     break
             finished = self.step >= self.assembly.length
+            if finished and self.folder is not None and self._saved_at != self.step:
+                self.save()  # the last steps were taken by `steps`, which saves nothing
         return finished
 
     def steps(self) -> Iterator[dict[str, Tensor]]:
@@ -124,6 +128,7 @@ class Trainer:
         if self.assembly.ranks.first:
             self.results = evaluate(self.assembly)
         self.assembly.ranks.barrier()
+        self._evaluated_at = self.step
         return self.results
 
     def save(self) -> Path | None:
@@ -134,18 +139,23 @@ class Trainer:
         assert self.folder is not None
         self._check_weights()
         assembly = self.assembly
+        done = self.step >= assembly.length
+        if done and self._evaluated_at != self.step:
+            self.evaluate()
+        # On every rank: a schedule averages its state over the ranks.
+        parts = {name: part.state_dict() for name, part in assembly.parts().items()}
         rank_parts = assembly.ranks.gather({name: part.state_dict() for name, part in assembly.rank_parts().items()})
         path = None
         if assembly.ranks.first:
-            if self.step >= assembly.length:
+            if done:
                 self._export(self.folder)
                 self.folder.write_results(self.step, self.results)
-            parts = {name: part.state_dict() for name, part in assembly.parts().items()}
             keep = assembly.recipe.training.keep_checkpoints
             path = self.folder.checkpoints.save(self.step, self.record, parts, rank_parts, keep)
             for observer in self.observers:
                 observer.on_checkpoint(self.step, path)
         assembly.ranks.barrier()
+        self._saved_at = self.step
         return path
 
     # One step

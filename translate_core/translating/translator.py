@@ -86,8 +86,7 @@ class Translator:
         missing.
         """
         recipe, channels, chosen = open_run_folder(Path(run), checkpoint, trust)
-        place = device if isinstance(device, torch.device) else choose_device(device)
-        return cls(recipe, channels, chosen, place)
+        return cls(recipe, channels, chosen, choose_device(device))
 
     def takes_pairs(self, files: str | None) -> bool:
         """Whether files are to be cut into the images of their domains, as the training files were.
@@ -185,7 +184,7 @@ class Translator:
         chosen = self.direction(direction)
         choices = {choice.name: choice for choice in self._recipe.method.directions[chosen].choices}
         if name not in choices:
-            offers = f"It has: {', '.join(choices)}" if choices else "Nothing about it can be chosen"
+            offers = f"It has: {', '.join(choices)}" if choices else "It has no choices"
             raise UserError(f"{chosen} has no choice '{name}'{did_you_mean(name, list(choices))} {offers}")
         return choices[name]
 

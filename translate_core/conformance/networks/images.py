@@ -50,7 +50,7 @@ def keeps_sizes(subject: NetworkSubject) -> None:
     applies=_is_generator,
 )
 def translates_any_size(subject: NetworkSubject) -> None:
-    """In evaluation mode, for side lengths that are multiples of nothing."""
+    """In evaluation mode, for side lengths that are not multiples of 2, 4 or 8."""
     module = subject.build().eval()
     for height, width in (ODD, (SIDE + 1, SIDE - 1)):
         given = image(CHANNELS, height, width, count=1)
