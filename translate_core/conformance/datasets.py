@@ -14,9 +14,9 @@ from torch import Tensor
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, same, size
-from translate_core.conformance.promise import Broken, NotTested, promise
+from translate_core.conformance.promise import Broken, NotTested, built, promise
 from translate_core.contracts.dataset import Dataset, Item, TrainSplit
-from translate_core.errors import UserError, explain
+from translate_core.errors import UserError
 from translate_core.runtime.randomness import numpy_generator
 
 
@@ -63,10 +63,7 @@ def _draw(split: TrainSplit, index: int) -> Item:
 @promise("builds", "a recipe is validated, and its constructor called, before anything is opened", first=True)
 def builds(subject: DatasetSubject) -> None:
     """From its options alone."""
-    try:
-        subject.build()
-    except Exception as error:  # whatever a component's constructor raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    built(subject.build)
 
 
 @promise("opens", "a run opens it once, and every loader process uses the opened dataset", first=True)

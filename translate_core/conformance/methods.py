@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, image, named, same, size, tensors_in
-from translate_core.conformance.promise import Broken, promise
+from translate_core.conformance.promise import Broken, built, promise
 from translate_core.conformance.setup import CHANNELS, BuiltMethod, MethodSetup, set_up
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.method import Method
@@ -54,10 +54,7 @@ def _compute(batch: Method, name: str, what: str) -> Any:
 @promise("builds", "a run builds it before anything else", first=True)
 def builds(subject: MethodSubject) -> None:
     """From its options alone."""
-    try:
-        subject.block()
-    except Exception as error:  # whatever a component's constructor raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    built(subject.block)
 
 
 @promise(

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, same
-from translate_core.conformance.promise import Broken, promise
+from translate_core.conformance.promise import Broken, built, promise
 from translate_core.contracts.metric import Metric
-from translate_core.errors import explain
 
 _SIZES = ((3, 64, 64), (1, 37, 51), (3, 51, 37))
 
@@ -41,10 +40,7 @@ def _pairs() -> list[tuple[Tensor, Tensor]]:
 @promise("builds", "every evaluation builds a new one for each pair of tensors", first=True)
 def builds(subject: MetricSubject) -> None:
     """From its options alone."""
-    try:
-        subject.build()
-    except Exception as error:  # whatever a component's constructor raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    built(subject.build)
 
 
 @promise("declares its direction and its protocol", "tables and every stored result contain both")

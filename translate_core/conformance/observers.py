@@ -13,10 +13,9 @@ import torch
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, image, same
-from translate_core.conformance.promise import Broken, promise
+from translate_core.conformance.promise import Broken, built, promise
 from translate_core.contracts.dataset import to_uint8
 from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
-from translate_core.errors import explain
 
 _LENGTH = 6
 
@@ -74,10 +73,7 @@ def _silent_folder() -> Iterator[Path]:
 @promise("builds", "each run builds its own before the run folder exists", first=True)
 def builds(subject: ObserverSubject) -> None:
     """From its options alone."""
-    try:
-        subject.build()
-    except Exception as error:  # whatever a component's constructor raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    built(subject.build)
 
 
 @promise("observes a whole run", "an exception in an observer ends the run", first=True)

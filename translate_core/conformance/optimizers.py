@@ -7,8 +7,7 @@ from torch import nn
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, named, same, saved_and_loaded
-from translate_core.conformance.promise import Broken, promise
-from translate_core.errors import explain
+from translate_core.conformance.promise import Broken, built, promise
 
 
 class OptimizerSubject:
@@ -34,10 +33,7 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> 
 @promise("returns a torch optimizer of all parameters", "each side is updated by exactly one optimizer", first=True)
 def returns_an_optimizer(subject: OptimizerSubject) -> None:
     """A torch.optim.Optimizer whose groups contain every parameter of `params`."""
-    try:
-        network, optimizer = subject.build()
-    except Exception as error:  # whatever a component raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    network, optimizer = built(subject.build)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise Broken(f"returns {type(optimizer).__name__}, not a torch.optim.Optimizer")
     held = {id(item) for group in optimizer.param_groups for item in group["params"]}

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, same, saved_and_loaded, size
-from translate_core.conformance.promise import Broken, promise
+from translate_core.conformance.promise import Broken, built, promise
 from translate_core.contracts.pool import Pool
-from translate_core.errors import explain
 from translate_core.runtime.randomness import torch_generator
 
 _QUERIES = 12
@@ -38,10 +37,7 @@ def _images(number: int) -> Tensor:
 @promise("builds", "each discriminator has its own pool", first=True)
 def builds(subject: PoolSubject) -> None:
     """From its options alone."""
-    try:
-        subject.build()
-    except Exception as error:  # whatever a component's constructor raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    built(subject.build)
 
 
 @promise(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from translate_core.errors import UserError
+from translate_core.errors import UserError, explain
 from translate_core.training.failure import why_it_failed
+
+T = TypeVar("T")
 
 
 class Broken(Exception):  # noqa: N818 - a finding, not an error of the engine
@@ -104,3 +106,11 @@ def _check(item: Promise, subject: Any) -> Outcome:
     except Exception as error:  # whatever a component raises
         return Outcome(item, wrong, why_it_failed(error))
     return Outcome(item, Status.KEPT)
+
+
+def built(build: Callable[[], T]) -> T:
+    """What `build` returns. Raises Broken with the reason if it raises."""
+    try:
+        return build()
+    except Exception as error:  # a component's constructor may raise anything
+        raise Broken(f"cannot be built: {explain(error)}") from None

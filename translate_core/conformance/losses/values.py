@@ -7,19 +7,15 @@ from torch import Tensor
 
 from translate_core.conformance.kit import ambient, finite, named, parameters_without, same
 from translate_core.conformance.losses.subject import LossSubject, compute
-from translate_core.conformance.promise import Broken, promise
+from translate_core.conformance.promise import Broken, built, promise
 from translate_core.conformance.setup import BuiltMethod
 from translate_core.contracts.loss import Loss
-from translate_core.errors import explain
 
 
 @promise("builds", "a run builds every loss before training", first=True)
 def builds(subject: LossSubject) -> None:
     """From its options alone."""
-    try:
-        subject.block()
-    except Exception as error:  # whatever a component's constructor raises
-        raise Broken(f"cannot be built: {explain(error)}") from None
+    built(subject.block)
 
 
 @promise(
