@@ -284,7 +284,8 @@ class TestPairs:
     """A run that was trained on pairs side by side."""
 
     @pytest.fixture(scope="class")
-    def run(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def run(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = tmp_path_factory.mktemp("pairs")
         for name in ("train", "test"):
             (folder / "pairs" / name).mkdir(parents=True)
