@@ -15,9 +15,10 @@ import pytest
 
 from tests.conftest import REPOSITORY, make_folders, write_small_recipe
 from translate_core.ablation import table as ablation_table
-from translate_core.ablation.file import read_ablation
+from translate_core.ablation.file import parse_ablation
 from translate_core.commands.run import main
 from translate_core.contracts.observer import Result
+from translate_core.recipe.file import read_recipe
 from translate_core.recipe.resolver import resolve
 
 PLUGIN = """
@@ -494,5 +495,5 @@ assert SHIPPED
 def test_the_shipped_ablations_resolve(place: Path, name: str) -> None:
     path = REPOSITORY / "recipes" / "ablations" / f"{name}.yaml"
     assert f"translate-run recipes/ablations/{name}.yaml" in path.read_text()
-    for variant in read_ablation(path).variants:
+    for variant in parse_ablation(path, read_recipe(path)).variants:
         assert resolve(path, variant.recipe).metrics

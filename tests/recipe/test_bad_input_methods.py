@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import make_folders
-from translate_core.ablation.file import read_ablation
+from translate_core.ablation.file import parse_ablation
 from translate_core.commands.run import main
 from translate_core.components.weight import Ramp
 from translate_core.recipe.file import read_recipe
@@ -161,10 +161,13 @@ def test_an_ablation_with_a_changing_weight(recipe: Path, tmp_path: Path) -> Non
     path = tmp_path / "ablation.yaml"
     written = {"base": recipe.name, "vary": {"training.seed": [0, 1]}, "losses": {"nce": {"weight": ramp}}}
     path.write_text(yaml.safe_dump(written))
-    (one, two) = read_ablation(path).variants
+    (one, two) = parse_ablation(path, read_recipe(path)).variants
     assert one.recipe["losses"]["nce"] == two.recipe["losses"]["nce"] == {"type": "patch_nce", "weight": ramp}
     assert resolve(path, one.recipe).losses["nce"].weight == Ramp(0, 1, 5)
     path.write_text(yaml.safe_dump({"base": recipe.name, "vary": {"losses.nce.weight": [1, ramp]}}))
-    weights = [resolve(path, variant.recipe).losses["nce"].weight for variant in read_ablation(path).variants]
+    weights = [
+        resolve(path, variant.recipe).losses["nce"].weight
+        for variant in parse_ablation(path, read_recipe(path)).variants
+    ]
     assert weights == [1, Ramp(0, 1, 5)]
     assert read_recipe(recipe)["losses"]["nce"]["weight"] == 2

@@ -195,7 +195,7 @@ def _contents(run: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-_DAMAGED = "is damaged: its SHA-256 is not the one noted beside it. It is now step-{0}.pt.damaged"
+_DAMAGED = "is damaged: its SHA-256 differs from the recorded one. It is now step-{0}.pt.damaged"
 
 
 def _flip(path: Path) -> None:

@@ -10,9 +10,10 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.reduced import ABLATIONS, RECIPES, reduced
 from translate_core import load_recipe
-from translate_core.ablation.file import read_ablation
+from translate_core.ablation.file import parse_ablation
 from translate_core.commands.apply import main as apply
 from translate_core.commands.run import main as run
+from translate_core.recipe.file import read_recipe
 from translate_core.recipe.resolver import resolve
 
 
@@ -35,7 +36,7 @@ def test_every_key_is_valid(name: str) -> None:
 
 @pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
 def test_every_variant_is_valid(path: Path) -> None:
-    variants = read_ablation(path).variants
+    variants = parse_ablation(path, read_recipe(path)).variants
     assert len(variants) >= 2
     for variant in variants:
         resolve(path, variant.recipe)

@@ -341,7 +341,7 @@ class TestDamage:
         before = digests(copied)
         assert Translator.load(copied, device="cpu").step == 4
         assert capsys.readouterr().err == (
-            f"warning: {newest} is damaged: its SHA-256 is not the one noted beside it; step-4.pt is used\n"
+            f"warning: {newest} is damaged: its SHA-256 differs from the recorded one; step-4.pt is used\n"
         )
         assert digests(copied) == before
 
@@ -352,9 +352,9 @@ class TestDamage:
             path.write_bytes(path.read_bytes()[:-5])
         assert message(lambda: Translator.load(copied)) == (
             f"no checkpoint in {folder} is complete:\n"
-            f"  {folder}/step-6.pt is damaged: its SHA-256 is not the one noted beside it\n"
+            f"  {folder}/step-6.pt is damaged: its SHA-256 differs from the recorded one\n"
             f"  {folder}/step-4.pt has no digest beside it (step-4.pt.sha256)\n"
-            f"  {folder}/step-2.pt is damaged: its SHA-256 is not the one noted beside it"
+            f"  {folder}/step-2.pt is damaged: its SHA-256 differs from the recorded one"
         )
         assert capsys.readouterr().err == ""
 

@@ -46,14 +46,6 @@ class Ablation:
     variants: tuple[Variant, ...]
 
 
-def read_ablation(path: Path) -> Ablation:
-    """Reads the file of an ablation and its base.
-
-    Raises UserError for a file that cannot be read, and RecipeError as `parse_ablation`.
-    """
-    return parse_ablation(path, read_recipe(path))
-
-
 def parse_ablation(path: Path, data: Mapping[str, Any], overrides: Overrides | None = None) -> Ablation:
     """The ablation in the data of a file; its base is read.
 

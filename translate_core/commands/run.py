@@ -104,7 +104,7 @@ def _leave() -> None:
 
 
 def end(status: int) -> None:
-    """Ends this process. One of several skips the interpreter's shutdown.
+    """Ends this process; under torchrun without the shutdown of the interpreter.
 
     By then everything is closed. A thread of the process group that still waits for the interpreter's lock would
     sometimes abort the process during the shutdown, and torchrun would report the whole run as failed.

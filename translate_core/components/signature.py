@@ -38,7 +38,7 @@ class Option:
 
     nested: the contract of a nested component (`Factory[Pool]` -> Pool), else None.
     group: the dataclass of a nested group of options, else None.
-    operation: whether it may change when a run goes on.
+    operation: whether it may change when a run is resumed.
     """
 
     name: str

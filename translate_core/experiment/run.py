@@ -229,7 +229,7 @@ def opened_data(recipe: ResolvedRecipe, ranks: Ranks) -> Iterator[Dataset]:
 
 
 def _check_folder(folder: RunFolder) -> None:
-    """Raises UserError for a folder that holds something else than a run."""
+    """Raises UserError for a folder with files that is not a run folder."""
     unknown = [] if folder.exists() else folder.unknown_files()
     if unknown:
         raise UserError(

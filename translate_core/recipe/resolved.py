@@ -57,7 +57,8 @@ class ResolvedMetric:
 class ResolvedRecipe:
     """A recipe whose every key is valid; nothing has been opened or allocated.
 
-    record: the recipe as resolved, plain data. operation: dotted paths of the keys that may differ when a run goes on.
+    record: the recipe as resolved, plain data. operation: dotted paths of the keys that may differ when a run is
+    resumed.
     """
 
     name: str

@@ -19,7 +19,7 @@ _REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errn
 class _QuietOnceClosed(Console):
     """A console that stops printing when the reader of its output goes away, as `| head -1` does.
 
-    The program goes on: training still saves, and a command still returns its own exit status.
+    The program continues: training still saves, and a command still returns its own exit status.
     """
 
     def on_broken_pipe(self) -> None:

@@ -168,7 +168,7 @@ def load(path: Path) -> Checkpoint:
     except (OSError, IndexError):
         raise DamagedError(f"{path} has no digest beside it ({digest_path(path).name})") from None
     if sha256_of(path) != expected:
-        raise DamagedError(f"{path} is damaged: its SHA-256 is not the one noted beside it")
+        raise DamagedError(f"{path} is damaged: its SHA-256 differs from the recorded one")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's warnings about pickles do not concern users
