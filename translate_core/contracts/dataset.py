@@ -1,9 +1,10 @@
-"""The contract of datasets: images by name, a pure function of an index and a generator."""
+"""The contract of datasets: images and conditions by name, a pure function of an index and a generator."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -11,8 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 Item = dict[str, Tensor]
-"""Images by the name of the tensor they become: `{"real_A": …, "real_B": …}`; each uint8 (C, H, W) in 0 … 255, or
-floating point (C, H, W) in [-1, 1]."""
+"""Tensors by name, such as `{"real_A": …, "real_B": …}` or `{"real": …, "label": …}`. `Dataset.kinds` states which are
+not images:
+
+image: uint8 (C, H, W) in 0 … 255, or floating point (C, H, W) in [-1, 1].
+label: int64 without dimensions, such as the number of a domain or a class.
+vector: floating point (K,), of any range.
+map: a label map, uint8 or int64 (1, H, W); each pixel is the number of a class. It is never scaled.
+"""
 
 
 class TrainSplit(ABC):
@@ -31,7 +38,9 @@ class TrainSplit(ABC):
 
     @abstractmethod
     def draw(self, index: int, rng: np.random.Generator) -> Item:
-        """One augmented training example; each image has the size that the dataset declares.
+        """One augmented training example, of the same names in every draw; images and maps have the declared size.
+
+        Two draws of one index with different generators are two independent draws of one item.
 
         index: 0 … len(self) - 1. rng: the only source of randomness.
         """
@@ -56,7 +65,10 @@ class TestSplit(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Item:
-        """One image as `real_<domain>`; its true translation, if known, as `target_<other domain>`."""
+        """One image or map as `real_<domain>`; its translations, if known, as `target_<other domain>`.
+
+        It may hold more, such as labels: `Dataset.kinds` states what is not an image.
+        """
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -66,14 +78,24 @@ class TestSplit(ABC):
 class Dataset(ABC):
     """Base class of datasets. The constructor only takes options; `open` reads the disk.
 
+    After the constructor, because the networks of a run may depend on them, and a recipe is validated before its data
+    are opened:
+
+    domains: the domains, in an order that never changes for the same options: the number of a domain is its label.
+    classes: the classes of labels or label maps, in the order of their numbers; empty if there are none.
+
     After `open`:
 
-    channels: number of channels by domain, `{"A": 3, "B": 3}`.
+    kinds: "label", "vector" or "map", by the name in an item; what is not listed is an image.
+    channels: number of channels by domain, `{"A": 3, "B": 3}`; 1 where the domain's images are label maps.
     size: (height, width) of every training image, or None when images differ in size.
     train: the training images.
     test: the test images by domain, possibly empty.
     """
 
+    domains: tuple[str, ...] = ("A", "B")
+    classes: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = MappingProxyType({})
     channels: Mapping[str, int]
     size: tuple[int, int] | None
     train: TrainSplit
