@@ -16,7 +16,7 @@ Norm = Literal["instance", "batch", "none"]
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm without affine weights and running statistics, fast in both memory formats.
+    """Instance norm without running statistics, by default without affine weights, fast in both memory formats.
 
     For one image it equals batch norm over a batch of one. Batch norm has kernels for channels-last tensors, while
     torch's instance norm copies them to contiguous format and back.
@@ -24,14 +24,17 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalises each map of each image of (N, C, H, W) to mean 0 and (biased) variance 1."""
-        return instance_norm(input, self.eps)
+        return instance_norm(input, self.eps, self.weight, self.bias)
 
 
-def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """Normalises each map of each image of (N, C, H, W) to mean 0 and (biased) variance 1, as `InstanceNorm`."""
+def instance_norm(x: Tensor, eps: float = 1e-5, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """Normalises each map of each image of (N, C, H, W) to mean 0 and (biased) variance 1, as `InstanceNorm`.
+
+    weight, bias: (C,), a factor on each normalised map and what is then added; None for 1 and 0.
+    """
     if x.shape[0] == 1:
-        return F.batch_norm(x, None, None, training=True, eps=eps)
-    return F.instance_norm(x, eps=eps)
+        return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+    return F.instance_norm(x, weight=weight, bias=bias, eps=eps)
 
 
 def norm_layer(norm: Norm, channels: int, *, running: bool = True) -> nn.Module:
