@@ -69,6 +69,21 @@ def test_values_are_those_of_the_equations(kind: type[AdversarialLoss], several:
     assert loss_parts(loss, GENERATORS, given, modules)["fake_B"].item() == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_bounded_hinge_is_that_of_dclgan() -> None:
+    """The generator's term is zero where a score is beyond 1; the discriminator's loss is not changed."""
+    modules, given = networks(), images()
+    for value in modules["D"].parameters():
+        value.data.mul_(20)  # so that scores lie on both sides of 1
+    with torch.no_grad():
+        scores = modules["D"](modules["G"](given["real_A"]))
+    assert scores.max() > 1 > scores.min()
+    bounded = unconstrained(Hinge, generator="bounded")
+    found = loss_parts(bounded, GENERATORS, given, modules)["fake_B"].item()
+    assert found == pytest.approx(mean(lambda s: max(0.0, 1 - s), scores), abs=1e-12)
+    ours, usual = (loss_parts(loss, DISCRIMINATORS, given, modules)["D"] for loss in (bounded, unconstrained(Hinge)))
+    assert torch.equal(ours, usual)
+
+
 def gradient_of(value: Tensor, module: nn.Module) -> list[Tensor]:
     """Zeros where the value does not depend on a weight."""
     weights = list(module.parameters())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import PositiveFloat
 from torch import Tensor
 
@@ -19,6 +21,8 @@ class Hinge(AdversarialLoss):
 
     Args:
         discriminator_weight: factor on the discriminator loss; 1 in the equation.
+        generator: unbounded, -mean D(fake), as in the equation; or bounded, mean max(0, 1 - D(fake)), which is zero
+            beyond scores of 1, as in the code of the authors of DCLGAN.
     """
 
     def __init__(
@@ -28,8 +32,10 @@ class Hinge(AdversarialLoss):
         discriminator_weight: PositiveFloat = 1.0,
         reduction: Reduction = "mean",
         augment: tuple[Augmentation, ...] = (),
+        generator: Literal["unbounded", "bounded"] = "unbounded",
     ) -> None:
         super().__init__(pool=pool, discriminator_weight=discriminator_weight, reduction=reduction, augment=augment)
+        self.generator = generator
 
     def on_real(self, scores: Tensor) -> Tensor:
         """The mean of max(0, 1 - scores)."""
@@ -40,5 +46,5 @@ class Hinge(AdversarialLoss):
         return (1 + scores).relu().mean()
 
     def for_generator(self, scores: Tensor) -> Tensor:
-        """The mean of -scores."""
-        return -scores.mean()
+        """The mean of -scores, or of max(0, 1 - scores)."""
+        return -scores.mean() if self.generator == "unbounded" else self.on_real(scores)
