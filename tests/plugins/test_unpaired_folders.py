@@ -626,12 +626,13 @@ class TestOpening:
         program = (
             "import resource, sys\n"
             "from pathlib import Path\n"
+            "from translate_plugins.datasets.contents import images\n"
             "from translate_plugins.datasets.decoding import decode\n"
             "from translate_plugins.datasets.listing import Folder, Listing, Part\n"
             "from translate_plugins.datasets.transforms import Transform\n"
             "listing = Listing(Part((Folder('.', ['1.bmp'] * 60, ('A',)),), False), Part((), False))\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "decoded = decode(Path(sys.argv[1]), listing, Transform(resize=1000), {'A': 3}, dict)\n"
+            "decoded = decode(Path(sys.argv[1]), listing, Transform(resize=1000), {'A': images(3)}, dict)\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
         )
         environment = {**os.environ, "TMPDIR": str(tmp_path)}

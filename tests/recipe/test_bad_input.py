@@ -87,7 +87,7 @@ VALUES = [
     ),
     case("at the upper bound", "generator.dropout=1", "generator.dropout  must be a number at least 0 and less than 1, not 1"),
     case("not one of the choices", "training.precision=fp8", "training.precision  must be one of fp32, bf16, fp16, fp64, not 'fp8'"),
-    case("not one of the numbers", "data.channels_A=2", "data.channels_A  must be one of 1, 3, not 2"),
+    case("not one of the numbers", "data.channels_A=2", "data.channels_A  must be one of 1, 3, or null, not 2"),
     case("three sides", "data.transform.crop=[1, 2, 3]", f"data.transform.crop  must be {SIDE}, not [1, 2, 3]"),
     case("a negative weight", "losses.cycle.weight=-1", "losses.cycle.weight  must be a number at least 0, not -1"),
     case("a weight in words", "losses.cycle.weight=heavy", "losses.cycle.weight  must be a number at least 0, not 'heavy'"),

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from translate_core import Channels, DataError, Fault, UserError, convert_image, open_image, progress
+from translate_core import DataError, Fault, UserError, open_image, progress
 
+from .contents import Content
 from .listing import Folder, Listing, Part
 from .store import ImageStore
 from .transforms import Transform
@@ -25,7 +26,7 @@ from .transforms import Transform
 FAULTS_SHOWN = 20
 _EDGE = 64 * 1024
 
-Prepare = Callable[[Image.Image], Image.Image]
+Prepare = Callable[[Image.Image, Image.Resampling], Image.Image]
 Parts = Callable[[Image.Image], Mapping[str, Image.Image]]
 Places = Mapping[str, Sequence[Sequence[int]]]
 """Indices in a store: by domain, by stage of the transform, by file."""
@@ -66,7 +67,7 @@ class _File:
 
 
 @dataclass(frozen=True)
-class _Content:
+class _Decoded:
     """What is kept of a file.
 
     Args:
@@ -79,7 +80,7 @@ class _Content:
 
 
 def decode(
-    root: Path, listing: Listing, transform: Transform, channels: Mapping[str, Channels], parts: Parts
+    root: Path, listing: Listing, transform: Transform, contents: Mapping[str, Content], parts: Parts
 ) -> Decoded:
     """Decodes and sizes every image of a dataset; every file is read once.
 
@@ -89,7 +90,7 @@ def decode(
         root: the folder of the dataset.
         listing: its files.
         transform: how images are sized.
-        channels: of each domain's images.
+        contents: how the images of each domain are read and resized.
         parts: cuts a file that holds images of several domains.
 
     Raises:
@@ -107,17 +108,17 @@ def decode(
     faults: list[Fault] = []
     store = ImageStore()
     try:
-        with progress(f"decoding dataset {root}", len(files)) as advance:
-            for file, content in zip(files, _in_order(files, channels, parts), strict=True):
+        with progress(f"decoding dataset {root}{listing.without}", len(files)) as advance:
+            for file, decoded in zip(files, _in_order(files, contents, parts), strict=True):
                 advance(1)
-                if isinstance(content, Fault):
-                    faults.append(content)
+                if isinstance(decoded, Fault):
+                    faults.append(decoded)
                     sizes.append([])
                     continue
-                sizes.append([image.shape[1:] for image in content.images])
-                prints.append(f"{file.name} {content.print}")
+                sizes.append([image.shape[1:] for image in decoded.images])
+                prints.append(f"{file.name} {decoded.print}")
                 if not faults:
-                    places.append([store.add(image) for image in content.images])
+                    places.append([store.add(image) for image in decoded.images])
         faults += _unlike(files, sizes, _pairs(listing))
         if faults:
             raise _refused(root, faults)
@@ -139,15 +140,15 @@ def _files(root: Path, folder: Folder, prepares: Sequence[Prepare]) -> list[_Fil
     return [_File(root / name, name, folder.domains, prepares) for name in names]
 
 
-def _in_order(files: Sequence[_File], channels: Mapping[str, Channels], parts: Parts) -> Iterator[_Content | Fault]:
+def _in_order(files: Sequence[_File], contents: Mapping[str, Content], parts: Parts) -> Iterator[_Decoded | Fault]:
     """The content of each file, decoded by threads that are a few files ahead."""
     threads = min(max(os.cpu_count() or 1, 2), 16)
     remaining = iter(files)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        ahead: deque[Future[_Content | Fault]] = deque()
+        ahead: deque[Future[_Decoded | Fault]] = deque()
 
         def submit(count: int) -> None:
-            ahead.extend(pool.submit(_decode, file, channels, parts) for file in islice(remaining, count))
+            ahead.extend(pool.submit(_decode, file, contents, parts) for file in islice(remaining, count))
 
         try:
             submit(2 * threads)
@@ -159,20 +160,24 @@ def _in_order(files: Sequence[_File], channels: Mapping[str, Channels], parts: P
                 future.cancel()
 
 
-def _decode(file: _File, channels: Mapping[str, Channels], parts: Parts) -> _Content | Fault:
+def _decode(file: _File, contents: Mapping[str, Content], parts: Parts) -> _Decoded | Fault:
     try:
-        content = file.path.read_bytes()
-        image = open_image(content)
+        data = file.path.read_bytes()
+        image = open_image(data)
         if len(file.domains) > 1:
             images = parts(image)
         else:
-            images = {domain: convert_image(image, channels[domain]) for domain in file.domains}
-        sized = [_planes(prepare(images[domain])) for domain in file.domains for prepare in file.prepares]
+            images = {domain: contents[domain].read(image) for domain in file.domains}
+        sized = [
+            _planes(prepare(images[domain], contents[domain].resampling))
+            for domain in file.domains
+            for prepare in file.prepares
+        ]
     except UserError as error:
         return Fault(str(file.path), str(error))
     except OSError as error:
         return Fault(str(file.path), f"cannot be read: {error.strerror}")
-    return _Content(sized, f"{len(content)} {zlib.crc32(content[:_EDGE]):08x} {zlib.crc32(content[-_EDGE:]):08x}")
+    return _Decoded(sized, f"{len(data)} {zlib.crc32(data[:_EDGE]):08x} {zlib.crc32(data[-_EDGE:]):08x}")
 
 
 def _planes(image: Image.Image) -> NDArray[np.uint8]:

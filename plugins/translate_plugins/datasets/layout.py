@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from translate_core import DataError, Fault, did_you_mean, find_images, is_image
@@ -48,7 +48,7 @@ class Layout:
             needed = folder in self.training or self.without_test is not None
             if path.is_dir():
                 if needed:
-                    faults.append(Fault(str(path), f"holds no images; it needs {_kinds()}"))
+                    faults.append(Fault(str(path), f"holds no images; it needs {IMAGE_FILES}"))
             elif path.exists():
                 faults.append(Fault(str(path), "is a file, not a folder of images"))
             elif needed or folder.lower() in (entry.lower() for entry in entries):
@@ -96,6 +96,8 @@ class Layout:
             train = root / "train"
             if not {"trainA", "trainB"} & set(folders) and train.is_dir() and any(map(_is_image_file, train.iterdir())):
                 return "a train with images in it: two images side by side in a file are data.type paired_side_by_side"
+            if not {"trainA", "trainB"} & set(folders) and train.is_dir() and any(map(_holds_images, train.iterdir())):
+                return "a train with folders of images in it: a folder for each domain is data.type class_folders"
         elif {"trainA", "trainB"} <= set(folders):
             return (
                 "trainA and trainB: that is data.type paired_folders, or unpaired_folders where images are not paired"
@@ -111,9 +113,31 @@ DOMAIN_FOLDERS = Layout(
 """A folder for each domain."""
 
 
+TEST = "test"
+"""The folder of test images, unless the recipe names another."""
+
+IMAGE_FILES = "jpg, jpeg, png, webp, bmp, tif or tiff files"
+
+
+def train_and_test(root: Path, test: str | None, loose: str) -> Layout:
+    """A folder `train`, and one for test images, which may be missing if it is `test` and `train` is the only folder.
+
+    Args:
+        root: the folder that holds them.
+        test: the name of the folder of test images; None for none.
+        loose: what to do with images that lie in the root itself, for messages.
+    """
+    layout = Layout(("train",), () if test is None else (test,), loose)
+    folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
+    others = [name for name in folders - {"train"} if not name.startswith(".")]
+    if test != TEST or others:
+        return replace(layout, without_test="Set data.test to the folder with the test images, or to null for none")
+    return layout
+
+
+def _holds_images(path: Path) -> bool:
+    return path.is_dir() and any(map(_is_image_file, path.iterdir()))
+
+
 def _is_image_file(path: Path) -> bool:
     return path.is_file() and is_image(path.name)
-
-
-def _kinds() -> str:
-    return "jpg, jpeg, png, webp, bmp, tif or tiff files"

@@ -42,10 +42,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Listing:
-    """All files of a dataset."""
+    """All files of a dataset.
+
+    Args:
+        train: the files that are trained on.
+        test: those that are tested with.
+        without: what is left out below the root, for the line that is shown while files are decoded.
+    """
 
     train: Part
     test: Part
+    without: str = ""
 
 
 def list_domain_folders(root: Path, layout: Layout, remedies: Mapping[str, str], downloads: bool) -> Listing:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from translate_core import Channels
+from translate_plugins.fetching.download import Download
+
+from .contents import channels_of
 from .image_files import ImageFiles
 from .layout import DOMAIN_FOLDERS
 from .listing import Listing, list_domain_folders
+from .transforms import Transform
 
 _REMEDY = "Add them, remove these, or use data.type unpaired_folders"
 
@@ -17,17 +24,33 @@ class PairedFolders(ImageFiles):
     `1_B.jpg` are a pair. A pair shares one crop and one flip, so both images must have one size before the crop;
     `transform.resize` gives them one. An epoch is as many draws as there are pairs (pix2pix, Isola et al., CVPR 2017).
 
-    Kinds of images as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test items one of the
-    two, and its counterpart as `target_B` or `target_A`.
+    Kinds of images, and label maps, as for `unpaired_folders`. Items hold `real_A` and `real_B`, uint8 (C, H, W); test
+    items one of the two, and its counterpart as `target_B` or `target_A`.
 
     Args:
         root: the folder that holds trainA and trainB, relative to the current folder.
         transform: size, crop and flip, the latter two alike for both images of a pair.
-        channels_A: 3 for RGB, 1 for greyscale images of A.
+        channels_A: 3 for RGB, 1 for greyscale images of A; by default 3, of label maps 1.
         channels_B: the same for B.
         shuffle: whether the pairs are visited in random order, else in that of the file names.
         download: where to fetch the set from if `root` does not exist.
+        maps: the domains whose files are label maps.
+        classes: the names of the classes in label maps, in the order of their numbers.
     """
+
+    def __init__(
+        self,
+        root: str,
+        transform: Transform = Transform(),  # noqa: B008 - frozen
+        channels_A: Channels | None = None,
+        channels_B: Channels | None = None,
+        shuffle: bool = True,
+        download: Download | None = None,
+        maps: tuple[Literal["A", "B"], ...] = (),
+        classes: tuple[str, ...] = (),
+    ) -> None:
+        channels = channels_of({"A": channels_A, "B": channels_B}, maps, classes)
+        super().__init__(root, transform, channels, shuffle, download, maps, classes)
 
     def _list(self) -> Listing:
         remedies = {"train": _REMEDY, "test": _REMEDY}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +12,10 @@ from translate_core import Channels, DataError, Fault, UserError, convert_image
 from translate_plugins.fetching.download import Download
 
 from .image_files import ImageFiles
-from .layout import Layout
+from .layout import TEST, train_and_test
 from .listing import Folder, Listing, Part
 from .transforms import Transform
 
-_TEST = "test"
 _DOMAINS = ("A", "B")
 _OTHERS = "data.type paired_folders"
 
@@ -47,14 +45,14 @@ class PairedSideBySide(ImageFiles):
         self,
         root: str,
         left: Literal["A", "B"] = "A",
-        test: str | None = _TEST,
+        test: str | None = TEST,
         transform: Transform = Transform(),  # noqa: B008 - frozen
         channels_A: Channels = 3,
         channels_B: Channels = 3,
         shuffle: bool = True,
         download: Download | None = None,
     ) -> None:
-        super().__init__(root, transform, channels_A, channels_B, shuffle, download)
+        super().__init__(root, transform, {"A": channels_A, "B": channels_B}, shuffle, download)
         self._left = left
         self._test = test
 
@@ -87,19 +85,10 @@ class PairedSideBySide(ImageFiles):
 
 def _list_files(root: Path, test: str | None, downloads: bool) -> Listing:
     """test: the folder of the test images, if any; downloads: whether the set would be downloaded, for messages."""
-    names = _layout(root, test).find(root, downloads)
+    names = train_and_test(root, test, "move the training images into train").find(root, downloads)
     _refuse_folders_of_domains(root, names["train"])
     tested = () if test is None else (Folder(test, names[test], _DOMAINS),)
     return Listing(Part((Folder("train", names["train"], _DOMAINS),), paired=True), Part(tested, paired=True))
-
-
-def _layout(root: Path, test: str | None) -> Layout:
-    layout = Layout(("train",), () if test is None else (test,), "move the training images into train")
-    folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
-    others = [name for name in folders - {"train"} if not name.startswith(".")]
-    if test != _TEST or others:
-        return replace(layout, without_test="Set data.test to the folder with the test images, or to null for none")
-    return layout
 
 
 def _refuse_folders_of_domains(root: Path, names: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ import torch
 from translate_core import Item, TestSplit, TrainSplit
 
 from .decoding import Places
+from .labelled import LabelledTrain
 from .listing import Part
 from .store import ImageStore
 from .transforms import Transform
@@ -26,11 +27,37 @@ def train_split(store: ImageStore, places: Places, paired: bool, transform: Tran
         shuffle: whether they are visited in random order.
     """
     kind = PairedTrain if paired else UnpairedTrain
-    stages = [
+    return _in_stages(
         (stage.first, kind(store, places["A"][number], places["B"][number], stage.transform, shuffle))
         for number, stage in enumerate(transform.stages)
-    ]
-    return stages[0][1] if len(stages) == 1 else InStages(stages)
+    )
+
+
+def labelled_train_split(
+    store: ImageStore, places: Places, domains: Sequence[str], transform: Transform, balanced: bool
+) -> TrainSplit:
+    """The training split of many domains, which may change from some epoch on.
+
+    Args:
+        store: holds the images.
+        places: where the training images are in it.
+        domains: in the order of their labels.
+        transform: crops and flips.
+        balanced: whether each domain is drawn with the same probability.
+    """
+    return _in_stages(
+        (
+            stage.first,
+            LabelledTrain(store, [places[domain][number] for domain in domains], stage.transform, balanced),
+        )
+        for number, stage in enumerate(transform.stages)
+    )
+
+
+def _in_stages(stages: Iterable[tuple[int, TrainSplit]]) -> TrainSplit:
+    """Several splits, each from its first epoch on, as one."""
+    each = list(stages)
+    return each[0][1] if len(each) == 1 else InStages(each)
 
 
 def test_splits(store: ImageStore, places: Places, part: Part) -> dict[str, TestSplit]:
@@ -42,10 +69,11 @@ def test_splits(store: ImageStore, places: Places, part: Part) -> dict[str, Test
         part: their files.
     """
     names = {domain: folder.files for folder in part.folders for domain in folder.domains}
+    targets = {"A": places["B"][0], "B": places["A"][0]} if part.paired and places else {}
     return {
-        domain: Images(store, domain, names[domain], places[domain][0], places[other][0] if part.paired else None)
-        for domain, other in (("A", "B"), ("B", "A"))
-        if names.get(domain)
+        domain: Images(store, domain, files, places[domain][0], targets.get(domain))
+        for domain, files in names.items()
+        if files
     }
 
 
@@ -143,10 +171,10 @@ class Images(TestSplit):
 
     Args:
         store: holds the images.
-        domain: A or B.
+        domain: whose images they are.
         names: of the files, for display.
         places: of the images in the store.
-        targets: of their counterparts; None where they have none.
+        targets: of their counterparts in the other of A and B; None where they have none.
     """
 
     def __init__(

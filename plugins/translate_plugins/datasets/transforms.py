@@ -74,17 +74,17 @@ class Transform:
             return _both_sides(self.resize)
         return None
 
-    def prepare_training(self, image: Image.Image) -> Image.Image:
-        """Sizes a training image; done once, when the set is opened.
+    def prepare_training(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
+        """Sizes a training image; done once, when the set is opened. resampling: the filter where it is resized.
 
         Raises:
             UserError: the image is smaller than the crop.
         """
         if self.keep_aspect:
             assert isinstance(self.resize, int)
-            image = _resize(image, _covering(image, (self.resize, self.resize)))
+            image = _resize(image, _covering(image, (self.resize, self.resize)), resampling)
         elif self.resize is not None:
-            image = _resize(image, _both_sides(self.resize))
+            image = _resize(image, _both_sides(self.resize), resampling)
         if self.crop is not None:
             height, width = _both_sides(self.crop)
             if image.height < height or image.width < width:
@@ -94,14 +94,14 @@ class Transform:
                 )
         return image
 
-    def prepare_test(self, image: Image.Image) -> Image.Image:
-        """Sizes a test image."""
+    def prepare_test(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
+        """Sizes a test image. resampling: the filter where it is resized."""
         if self.crop is None:
-            return self.prepare_training(image)
+            return self.prepare_training(image, resampling)
         height, width = _both_sides(self.crop)
         if not self.keep_aspect:
-            return _resize(image, (height, width))
-        image = _resize(image, _covering(image, (height, width)))
+            return _resize(image, (height, width), resampling)
+        image = _resize(image, _covering(image, (height, width)), resampling)
         top, left = (image.height - height) // 2, (image.width - width) // 2
         return image.crop((left, top, left + width, top + height))
 
@@ -130,12 +130,12 @@ class Stage:
     """How training images are sized and augmented from some epoch on.
 
     Args:
-        prepare: sizes an image, once, when the set is opened.
+        prepare: sizes an image by a filter, once, when the set is opened.
         transform: its `augment` and `augment_alike` are applied in each draw.
         first: the first epoch of this stage, counted from 0.
     """
 
-    prepare: Callable[[Image.Image], Image.Image]
+    prepare: Callable[[Image.Image, Image.Resampling], Image.Image]
     transform: Transform
     first: int
 
@@ -154,5 +154,5 @@ def _covering(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
     return max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))
 
 
-def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+def _resize(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
+    return image.resize((size[1], size[0]), resampling)
