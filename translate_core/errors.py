@@ -104,18 +104,22 @@ def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
     return sorted(faults, key=place)
 
 
-def raised_at(error: BaseException) -> str:
-    """` (toy.py, line 3)`: the innermost place of a traceback outside Python, torch and the engine, empty if none."""
+def raised_at(error: BaseException, package: str = "") -> str:
+    """` (toy.py, line 3)`: the innermost place of a traceback outside Python, torch and the engine, empty if none.
+
+    package: of the component, top level; its innermost place comes before those of the libraries that it uses.
+    """
     if isinstance(error, SyntaxError):
         return ""  # its message has the place
-    found = ""
+    found = own = ""
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if not _is_library(file):
             found = f" ({Path(file).name}, line {trace.tb_lineno})"
+            own = found if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == package else own
         trace = trace.tb_next
-    return found
+    return own or found
 
 
 def _is_library(file: str) -> bool:
@@ -135,12 +139,10 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{raised_at(error)}"
 
 
-def ended_by_component(error: BaseException) -> str | None:
+def ended_by_component(error: BaseException, which: str = "a component") -> str | None:
     """The message for an exception that would end the program in silence, such as SystemExit.
 
-    None for any other exception, and where no component raised it.
+    None for any other exception, and where no component raised it. which: the subject of the message.
     """
     place = raised_at(error) if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) else ""
-    return (
-        f"a component tried to end the program with {error!r}{place}: it must raise an error instead" if place else None
-    )
+    return f"{which} tried to end the program with {error!r}{place}: it must raise an error instead" if place else None

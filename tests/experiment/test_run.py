@@ -135,7 +135,7 @@ def test_observers_are_active_while_training_only(write_recipe: Write, tmp_path:
         run.train()
         assert run.assembly.ranks.first
         assert run.save() is not None  # a closed observer would fail
-        assert run._trainer.observers == ()
+        assert not run._trainer.watchers
 
 
 def test_a_continued_run_keeps_its_start_time(write_recipe: Write, tmp_path: Path) -> None:

@@ -124,8 +124,9 @@ def test_a_component_that_ends_the_program_is_a_fault(
     line = next(number for number, code in enumerate(text.splitlines(), 1) if ENDINGS[ending] in code)
     recipe = write_recipe(**blocks(where))
     assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
+    which = "observer 'second' failed in on_step: it" if where == "observer" else "a component"
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"translate-run: a component tried to end the program with {ending} (ending.py, line {line}): "
+        f"translate-run: {which} tried to end the program with {ending} (ending.py, line {line}): "
         "it must raise an error instead"
     )
     assert not (tmp_path / "run" / "results.json").exists()

@@ -1,4 +1,4 @@
-"""The contract of observers, which watch a run and do not change it."""
+"""The contract of observers, which watch a run, and may end it early."""
 
 from __future__ import annotations
 
@@ -60,8 +60,13 @@ class Result:
 class Observer:
     """Base class of observers: override the events that you need. Called on the first rank only.
 
-    `step` is always the number of optimizer steps done so far.
+    `step` is always the number of optimizer steps done so far. What an observer raises ends the run with a message that
+    names it; the run continues from its last checkpoint.
+
+    stop_reason: the reason given to `stop`; None while it has not been called.
     """
+
+    stop_reason: str | None = None
 
     def on_start(self, run: RunInfo) -> None:
         """Before the first step of this session."""
@@ -84,5 +89,31 @@ class Observer:
     def on_stop(self, step: int, finished: bool) -> None:
         """After the last step of this session, also when it ends with an error.
 
+        finished: whether the run has reached its length, or an observer ended it.
         Observers are closed in reverse order; only those whose `on_start` returned are.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state that a resumed run needs: tensors, numbers and text, in dicts and lists. Empty if there is none.
+
+        Checkpoints keep it; it is asked for after the events of a step, before `on_checkpoint`.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state, before `on_start`.
+
+        Called when a run is resumed and its checkpoint has a state of the observer with this name and type.
+        """
+
+    def stop(self, reason: str) -> None:
+        """Ends the run after this step: it is finished as if it had reached its length.
+
+        The metrics are computed, and weights, results and the reason are written. A request in `on_start` or
+        `on_checkpoint` ends the run after the next step. A longer `training.length` continues the run.
+
+        Raises ValueError for a reason that is not a text.
+        """
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError(f"stop() takes the reason as a text, not {reason!r}")
+        self.stop_reason = reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from translate_core.runtime.device import choose_device
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage.checkpoints import Checkpoint
-from translate_core.storage.record import check_same_run, make_record
+from translate_core.storage.record import EarlyEnd, check_same_run, make_record
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly, build, check, open_data
 from translate_core.training.evaluation import samples
@@ -73,8 +73,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has reached its length."""
-        return self.step >= self.length
+        """Whether the run has reached its length, or an observer has ended it early."""
+        return self._trainer.finished
+
+    @property
+    def ended(self) -> EarlyEnd | None:
+        """The early end of a finished run: its step, the observer that requested it, and the reason."""
+        return self._trainer.ended if self.finished else None
 
     @property
     def results(self) -> list[Result]:
@@ -107,22 +112,17 @@ class Run:
         return Step(self.step + 1, self._trainer.update(batch))
 
     def train(self, stop: StopSignal | None = None) -> bool:
-        """Trains to the end of the run as `translate-run` does; returns whether the end was reached.
+        """Trains to the end of the run as `translate-run` does; returns whether the run is finished.
 
         With a folder: the recipe's observers are active, checkpoints are saved at the recipe's intervals, and Ctrl-C or
         SIGTERM stops the run after the current step and saves. Without: nothing is written.
 
         Raises DivergedError (a UserError) when a loss or a weight is not finite.
         """
-        if self.folder is not None and self._trainer.assembly.ranks.first:
-            self._trainer.observers = [block() for block in self.recipe.observers.values()]
-        try:
-            if stop is not None:
-                return self._trainer.train(stop)
-            with StopSignal() as own:
-                return self._trainer.train(own)
-        finally:
-            self._trainer.observers = ()
+        if stop is not None:
+            return self._trainer.train(stop)
+        with StopSignal() as own:
+            return self._trainer.train(own)
 
     def batch(self, step: int | None = None) -> list[Item]:
         """The micro-batches of a step as the dataset supplies them: (N, C, H, W), uint8 0 … 255 or floating point.
@@ -204,6 +204,8 @@ def open_run(
         if checkpoint is not None:
             trainer.restore(checkpoint)
             record["created"] = checkpoint.record["created"]
+            if trainer.ended is not None:
+                record["ended"] = asdict(trainer.ended)
         ranks.barrier()
         if ranks.first:
             if fresh and run_folder.exists():

@@ -32,13 +32,14 @@ def train(recipe: ResolvedRecipe, folder: Path, device: str, *, fresh: bool, com
         first = run.assembly.ranks.first
         if run.finished:
             if first:
-                inform(f"the run in {folder} is finished ({run.step} steps); to train longer, raise training.length")
+                how = run.ended or f"{run.step} steps"
+                inform(f"the run in {folder} is finished ({how}); to train longer, raise training.length")
             return Outcome(folder, True)
         if first:
             inform(_opening(run, folder))
         finished = run.train(stop)
         if first:
-            inform(f"done: {folder}" if finished else _stopped(run, command))
+            inform(_done(run, folder) if finished else _stopped(run, command))
         return Outcome(folder, finished, run.results)
 
 
@@ -46,6 +47,10 @@ def _opening(run: Run, folder: Path) -> str:
     if run.step:
         return f"continuing {folder} after step {run.step} of {run.length}"
     return f"training {run.recipe.name} on {run.device}: {run.length} steps, run folder {folder}"
+
+
+def _done(run: Run, folder: Path) -> str:
+    return f"done: {folder}" if run.ended is None else f"{run.ended}\ndone: {folder}"
 
 
 def _stopped(run: Run, command: str) -> str:

@@ -68,6 +68,14 @@ class Ranks:
         dist.gather_object(value, gathered)
         return gathered or []
 
+    def from_first(self, value: Any) -> Any:
+        """The value of the first rank, on every rank."""
+        if self.count == 1:
+            return value
+        shared = [value]
+        dist.broadcast_object_list(shared, src=0)
+        return shared[0]
+
     def barrier(self) -> None:
         """Waits until every rank has called this."""
         if self.count > 1:

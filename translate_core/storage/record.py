@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,32 @@ def make_record(recipe: ResolvedRecipe, dataset: Dataset, ranks: int) -> dict[st
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
+
+
+@dataclass(frozen=True)
+class EarlyEnd:
+    """The end of a run before its length, at the request of an observer. Recorded under the key `ended`.
+
+    step: the number of steps done. length: that of the run at the time, in steps. by: the name of the observer in the
+    recipe. reason: as the observer gave it.
+    """
+
+    step: int
+    length: int
+    by: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"ended after step {self.step} of {self.length} by observer '{self.by}': {self.reason}"
+
+
+def early_end(record: Mapping[str, Any], length: int) -> EarlyEnd | None:
+    """The early end that a record states. None without one, and for a run that is longer now: it continues.
+
+    length: of the run now, in steps.
+    """
+    ended = EarlyEnd(**record["ended"]) if "ended" in record else None
+    return ended if ended is not None and length <= ended.length else None
 
 
 def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], warn: Callable[[str], None]) -> None:

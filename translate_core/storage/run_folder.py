@@ -19,6 +19,7 @@ from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.files import PART, write_text
 from translate_core.storage.checkpoints import Checkpoints
+from translate_core.storage.record import EarlyEnd, early_end
 
 RECIPE = "recipe.yaml"
 RECORD = "run.json"
@@ -99,6 +100,10 @@ class RunFolder:
             ]
         comment = f"# The recipe as resolved, every default filled in.\n#   translate-run {self.path / RECIPE}\n"
         write_text(self.path / RECIPE, comment + yaml12.dump(data))
+        self.write_record(record)
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Writes what the run records about itself."""
         write_text(self.path / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def saved_nothing(self) -> bool:
@@ -112,9 +117,11 @@ class RunFolder:
         own = (RECIPE, RECIPE + PART, RECORD + PART, LOCK, PLUGINS)
         return sorted(item.name for item in self.path.iterdir() if item.name not in own)
 
-    def write_results(self, step: int, results: Sequence[Result]) -> None:
-        """Records the final test metrics; `step` is the length of the run."""
-        content = {"step": step, "results": [asdict(result) for result in results]}
+    def write_results(self, step: int, results: Sequence[Result], ended: EarlyEnd | None = None) -> None:
+        """Records the final test metrics. step: the last of the run. ended: why it is less than the length."""
+        content: dict[str, Any] = {"step": step, "results": [asdict(result) for result in results]}
+        if ended is not None:
+            content["ended"] = asdict(ended)
         write_text(self.path / RESULTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def final_results(self, steps: int) -> list[Result] | None:
@@ -128,9 +135,10 @@ class RunFolder:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             done, results = int(content["step"]), [Result(**result) for result in content["results"]]
+            finished = done >= steps or early_end(content, steps) is not None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} cannot be read: {error}; remove {self.path} to train this run again") from None
-        return results if done >= steps and self.checkpoints.path(done).exists() else None
+        return results if finished and self.checkpoints.path(done).exists() else None
 
     def set_aside(self) -> Path | None:
         """Renames an existing folder to `<name>.1`, `.2`, …; returns its new path."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,19 +13,21 @@ from torch import Tensor
 from translate_core.contracts.dataset import Item, to_unit_range
 from translate_core.contracts.length import Length
 from translate_core.contracts.method import Method
-from translate_core.contracts.observer import Observer, Result, RunInfo
+from translate_core.contracts.observer import Result, RunInfo
 from translate_core.contracts.role import GENERATORS
 from translate_core.errors import UserError
 from translate_core.runtime.randomness import Draws
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage import weights
 from translate_core.storage.checkpoints import Checkpoint
+from translate_core.storage.record import EarlyEnd, early_end
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly
 from translate_core.training.evaluation import evaluate, samples
 from translate_core.training.loader import load_steps
 from translate_core.training.micro_batch import MicroBatch
 from translate_core.training.phase import Phase
+from translate_core.training.watchers import PARTS, Watchers
 
 
 class DivergedError(UserError):
@@ -38,50 +39,62 @@ class Trainer:
     """Trains an assembly from `step` to its length.
 
     folder: where checkpoints, weights and results are written; None writes nothing. record: what every checkpoint
-    records beside its parts. step: the number of optimizer steps done. results: of the last evaluation.
+    records beside its parts. watchers: the observers. step: the number of optimizer steps done. ended: the early end of
+    the run, if it had one. results: of the last evaluation.
     """
 
     assembly: Assembly
     folder: RunFolder | None = None
     record: Mapping[str, object] = field(default_factory=dict)
-    observers: Sequence[Observer] = ()
+    watchers: Watchers = field(default_factory=Watchers)
     step: int = 0
+    ended: EarlyEnd | None = None
     results: list[Result] = field(default_factory=list)
     _evaluated_at: int | None = None
     _saved_at: int | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from a checkpoint. Raises UserError when it belongs to another recipe."""
-        checkpoint.restore(self.assembly.parts(), self.assembly.rank_parts(), self.assembly.ranks.rank)
+        self.watchers.restore(checkpoint.parts)
+        others = {name: part for name, part in checkpoint.parts.items() if not name.startswith(PARTS)}
+        replace(checkpoint, parts=others).restore(
+            self.assembly.parts(), self.assembly.rank_parts(), self.assembly.ranks.rank
+        )
         self.step = self._saved_at = checkpoint.step
+        self.ended = early_end(checkpoint.record, self.assembly.length)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has reached its length or its early end."""
+        return self.step >= self.assembly.length or (self.ended is not None and self.ended.step == self.step)
 
     def train(self, stop: StopSignal) -> bool:
         """Trains until the run is finished or a stop is requested; returns whether it is finished. Saves at the end."""
-        finished = False
+        with stop.at_work():
+            try:
+                if self.folder is not None and self.assembly.ranks.first:
+                    self.watchers.start(self.assembly.recipe.observers, self._info(self.folder))
+                self._train(stop)
+            except BaseException as error:
+                self.watchers.stop(self.step, False, error)
+                raise
+            self.watchers.stop(self.step, self.finished)
+        return self.finished
 
-        def close(observer: Observer) -> None:
-            observer.on_stop(self.step, finished)
-
-        with stop.at_work(), ExitStack() as started:
-            for observer in self.observers:
-                observer.on_start(self._info())
-                started.callback(close, observer)
-            for losses in self.steps():
-                for observer in self.observers:
-                    observer.on_step(self.step)
-                stopping = self.assembly.ranks.any(stop.requested)
-                self._after_step(losses, stopping)
-                if stopping:
-                    break
-            finished = self.step >= self.assembly.length
-            if finished and self.folder is not None and self._saved_at != self.step:
-                self.save()  # the last steps were taken by `steps`, which saves nothing
-        return finished
+    def _train(self, stop: StopSignal) -> None:
+        for losses in self.steps():
+            self.watchers.step(self.step)
+            stopping = self.assembly.ranks.any(stop.requested)
+            self._after_step(losses, stopping)
+            if stopping or self.finished:
+                break
+        if self.finished and self.folder is not None and self._saved_at != self.step:
+            self.save()  # the last steps were taken by `steps`, which saves nothing
 
     def steps(self) -> Iterator[dict[str, Tensor]]:
         """Takes step after step to the end of the run; yields the losses of each as `update` returns them."""
         assembly = self.assembly
-        if self.step >= assembly.length:
+        if self.finished:
             return
         workers = assembly.recipe.training.workers
         pin_memory = assembly.device.type == "cuda"
@@ -139,7 +152,7 @@ class Trainer:
         assert self.folder is not None
         self._check_weights()
         assembly = self.assembly
-        done = self.step >= assembly.length
+        done = self.finished
         if done and self._evaluated_at != self.step:
             self.evaluate()
         # On every rank: a schedule averages its state over the ranks.
@@ -147,13 +160,16 @@ class Trainer:
         rank_parts = assembly.ranks.gather({name: part.state_dict() for name, part in assembly.rank_parts().items()})
         path = None
         if assembly.ranks.first:
+            ended = self.ended if done else None
+            record = {**self.record, **({} if ended is None else {"ended": asdict(ended)})}
             if done:
                 self._export(self.folder)
-                self.folder.write_results(self.step, self.results)
+                self.folder.write_results(self.step, self.results, ended)
             keep = assembly.recipe.training.keep_checkpoints
-            path = self.folder.checkpoints.save(self.step, self.record, parts, rank_parts, keep)
-            for observer in self.observers:
-                observer.on_checkpoint(self.step, path)
+            path = self.folder.checkpoints.save(self.step, record, {**parts, **self.watchers.parts()}, rank_parts, keep)
+            if ended is not None:
+                self.folder.write_record(record)
+            self.watchers.checkpoint(self.step, path)
         assembly.ranks.barrier()
         self._saved_at = self.step
         return path
@@ -201,25 +217,44 @@ class Trainer:
 
     def _after_step(self, losses: Mapping[str, Tensor], stopping: bool) -> None:
         training = self.assembly.recipe.training
-        done = self.step >= self.assembly.length
-        if self._due(training.log_every) or done or stopping:
-            self._log(losses)
-        if self._due(training.sample_every) or (done and training.sample_every is not None):
-            self._sample()
-        if self._due(training.evaluate_every) or done:
-            self._evaluate()
+        done = self.finished
+        samples_at_end = training.sample_every is not None
+        log = self._due(training.log_every) or done or stopping
+        sample = self._due(training.sample_every) or (done and samples_at_end)
+        evaluate = self._due(training.evaluate_every) or done
+        self._report(losses, log, sample, evaluate)
+        if not done and self._end_requested():
+            self._report(losses, not log, not sample and samples_at_end, not evaluate)
+            done = True
         if self.folder is not None and (self._due(training.checkpoint_every) or done or stopping):
             self.save()
+
+    def _report(self, losses: Mapping[str, Tensor], log: bool, sample: bool, evaluate: bool) -> None:
+        if log:
+            self._log(losses)
+        if sample:
+            self._sample()
+        if evaluate:
+            self._evaluate()
+
+    def _end_requested(self) -> bool:
+        """Whether an observer ends the run after this step; the same on every rank."""
+        ranks = self.assembly.ranks
+        request = self.watchers.request()
+        if not ranks.any(request is not None):
+            return False
+        by, reason = ranks.from_first(request)
+        self.ended = EarlyEnd(self.step, self.assembly.length, by, reason)
+        return True
 
     def _due(self, every: Length | None) -> bool:
         return every is not None and self.step % every.steps(self.assembly.epoch) == 0
 
-    def _info(self) -> RunInfo:
+    def _info(self, folder: RunFolder) -> RunInfo:
         assembly, recipe = self.assembly, self.assembly.recipe
-        assert self.folder is not None
         return RunInfo(
             name=recipe.name,
-            folder=self.folder.path,
+            folder=folder.path,
             recipe=recipe.record,
             start=self.step,
             length=assembly.length,
@@ -234,20 +269,16 @@ class Trainer:
         if self.assembly.ranks.any(bool(bad)):
             raise self._diverged(bad or ["a loss of another process"])
         rates = {phase.side: phase.rate() for phase in self.assembly.phases}
-        for observer in self.observers:
-            observer.on_losses(self.step, values, rates)
+        self.watchers.losses(self.step, values, rates)
 
     def _sample(self) -> None:
-        if self.assembly.ranks.first and self.observers:
-            drawn = samples(self.assembly)
-            for observer in self.observers:
-                observer.on_samples(self.step, drawn)
+        if self.watchers:
+            self.watchers.samples(self.step, samples(self.assembly))
         self.assembly.ranks.barrier()
 
     def _evaluate(self) -> None:
         results = self.evaluate()
-        for observer in self.observers:
-            observer.on_evaluation(self.step, results)
+        self.watchers.evaluation(self.step, results)
 
     def _check_weights(self) -> None:
         """Raises DivergedError for weights that are not finite: the losses are not read at every checkpoint."""
