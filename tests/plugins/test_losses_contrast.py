@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,6 +73,23 @@ def test_negatives_come_from_the_same_image_only() -> None:
         for i in range(3)
     ]
     assert whole.item() == pytest.approx(sum(value.item() for value in alone) / 3, abs=1e-12)
+
+
+@pytest.mark.parametrize("negatives", ["image", "batch"])
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_patch_nce_of_dclgan(negatives: Any, similarity: Any) -> None:
+    """Embeddings of any norm: cosines divide by it, dot products do not; negatives from the batch join its images."""
+    q, k = 0.5 * double(2, 5, 4, seed=1), 0.5 * double(2, 5, 4, seed=2)
+    q.requires_grad_()
+    loss = prepared(PatchNCE(pairs={"one": "two"}, negatives=negatives, similarity=similarity))
+    found = loss_parts(loss, GENERATORS, {"one": [q], "two": [k]})["one"]
+    x, y = (v / v.norm(dim=-1, keepdim=True) if similarity == "cosine" else v for v in (q, k))
+    if negatives == "batch":
+        x, y = x.reshape(1, 10, 4), y.reshape(1, 10, 4)
+    expected = over_patches(x, y, 0.07)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+    (mine,), (plain,) = torch.autograd.grad(found, q), torch.autograd.grad(expected, q)
+    torch.testing.assert_close(mine, plain, rtol=0, atol=1e-10)
 
 
 def test_the_default_temperature_is_that_of_the_paper() -> None:
