@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from translate_core import UserError
 from translate_core.components.signature import options_of
 from translate_core.contracts.dataset import Item
-from translate_plugins.datasets._drawing import Animal, Grid, Pose
+from translate_plugins.datasets._drawing import Animal, Grid, Pose, Species
 from translate_plugins.datasets.synthetic import Synthetic
 
+SPECIES: tuple[Species, ...] = ("horse", "zebra", "pony")
 COUNTS: dict[str, Any] = {"train": 60, "test": 24}
 
 
@@ -276,6 +278,183 @@ def test_splits_survive_pickling(dataset: Synthetic) -> None:
     train, test = pickle.loads(pickle.dumps((dataset.train, dict(dataset.test))))
     assert same(train.draw(2, np.random.default_rng(3)), dataset.train.draw(2, np.random.default_rng(3)))
     assert same(test["B"][4], dataset.test["B"][4])
+
+
+def test_without_domains_a_run_that_started_before_them_resumes() -> None:
+    """Tests above and below hold its images and the order of its random choices."""
+    dataset = Synthetic(train=12, test=6)
+    assert (dataset.domains, dataset.kinds, dataset.classes) == (("A", "B"), {}, ())
+    assert dataset.fingerprint() == "c4c8707f000a4c23"
+
+
+class TestDomains:
+    """Three domains by name: labelled draws, and targets in every other domain."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def three(cls) -> Synthetic:
+        return opened(domains=SPECIES, flip=False)
+
+    def every(self, dataset: Synthetic) -> dict[str, Tensor]:
+        """All test scenes, drawn with each species: (scenes, 3, H, W)."""
+        items = [dataset.test[domain][index] for domain in SPECIES for index in range(COUNTS["test"])]
+        return {
+            name: torch.stack([item.get(f"real_{name}", item.get(f"target_{name}")) for item in items])
+            for name in SPECIES
+        }
+
+    def test_declares_what_it_draws(self, three: Synthetic) -> None:
+        assert three.domains == SPECIES
+        assert three.kinds == {"label": "label"}
+        assert three.channels == dict.fromkeys(SPECIES, 3)
+        assert len(three.train) == 180
+        item = three.train.draw(130, np.random.default_rng(0))
+        assert {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in item.items()} == {
+            "real": (torch.uint8, (3, 64, 64)),
+            "other": (torch.uint8, (3, 64, 64)),
+            "label": (torch.int64, ()),
+        }
+        assert {domain: len(split) for domain, split in three.test.items()} == dict.fromkeys(SPECIES, 24)
+        assert set(three.test["zebra"][0]) == {"real_zebra", "target_horse", "target_pony"}
+
+    def test_an_epoch_has_each_image_once_and_another_of_its_domain(self, three: Synthetic) -> None:
+        items = [three.train.draw(index, np.random.default_rng(index)) for index in range(180)]
+        assert [int(item["label"]) for item in items] == [0] * 60 + [1] * 60 + [2] * 60
+        real, other = (torch.stack([item[name] for item in items]) for name in ("real", "other"))
+        assert len(torch.unique(real, dim=0)) == 180
+        where = [int((real == image).flatten(1).all(1).nonzero().item()) for image in other]
+        assert [place // 60 for place in where] == [int(item["label"]) for item in items]
+        assert all(place != index for index, place in enumerate(where))
+        assert 80 < len(set(where)) < 150  # at random, with replacement
+
+    def test_both_images_are_mirrored_independently(self, three: Synthetic) -> None:
+        mirrored = opened(domains=SPECIES)
+        horses = torch.stack([three.train.draw(index, np.random.default_rng(0))["real"] for index in range(60)])
+        flips = []
+        for seed in range(200):
+            item, upright = (data.train.draw(7, np.random.default_rng(seed)) for data in (mirrored, three))
+            flipped = torch.equal(item["real"], upright["real"].flip(2))
+            assert flipped or torch.equal(item["real"], upright["real"])
+            stays = bool((horses == item["other"]).flatten(1).all(1).any())
+            flips.append((flipped, not stays))
+        both = np.array(flips)
+        assert (both.mean(0) > 0.38).all()
+        assert (both.mean(0) < 0.62).all()
+        assert 0.38 < (both[:, 0] != both[:, 1]).mean() < 0.62
+
+    def test_horses_and_zebras_are_those_of_the_plain_set(self, three: Synthetic, plain: Synthetic) -> None:
+        horses, zebras = training_images(plain)
+        of_three = torch.stack([three.train.draw(60 + i, np.random.default_rng(0))["real"] for i in range(60)])
+        assert all((of_three == zebra).flatten(1).all(1).any() for zebra in zebras)
+        for index in range(60):
+            assert torch.equal(three.train.draw(index, np.random.default_rng(0))["real"], horses[index])
+        for ours, theirs in (("horse", "A"), ("zebra", "B")):
+            for index in range(24):
+                item, other = three.test[ours][index], plain.test[theirs][index]
+                assert torch.equal(item[f"real_{ours}"], other[f"real_{theirs}"])
+        assert torch.equal(three.test["horse"][3]["target_zebra"], plain.test["A"][3]["target_B"])
+
+    def test_any_two_or_three_in_any_order(self, three: Synthetic) -> None:
+        two = opened(domains=("pony", "horse"), flip=False)
+        assert len(two.train) == 120
+        assert torch.equal(
+            two.train.draw(5, np.random.default_rng(0))["real"], three.train.draw(125, np.random.default_rng(0))["real"]
+        )
+        assert int(two.train.draw(5, np.random.default_rng(0))["label"]) == 0
+        assert set(two.test["horse"][0]) == {"real_horse", "target_pony"}
+
+    def test_no_scene_is_in_two_domains(self, three: Synthetic) -> None:
+        def images(label: int) -> Tensor:
+            return torch.stack([three.train.draw(60 * label + i, np.random.default_rng(0))["real"] for i in range(60)])
+
+        for first, second in ((0, 1), (0, 2), (1, 2)):
+            strangers = torch.stack([(image == images(second)).all(1).float().mean((1, 2)) for image in images(first)])
+            assert strangers.max() < 0.15  # of one scene at least 0.6 is equal
+
+    def test_a_pony_differs_from_the_horse_on_the_whole_animal_and_nowhere_else(self, three: Synthetic) -> None:
+        every = self.every(three)
+        changed = (every["pony"] != every["horse"]).any(1)
+        striped = (every["zebra"] != every["horse"]).any(1)
+        assert not (striped & ~changed).any()
+        share = changed.float().mean((1, 2))
+        assert share.min() > 0.15
+        assert share.max() < 0.55
+
+    def test_the_colour_of_a_pony_is_a_linear_function_of_the_horses_and_back(self, three: Synthetic) -> None:
+        """red of 0.42 + 0.6 blue, green of 0.28 + 0.6 green, blue of 0.40 + 0.75 red, where nothing shades the coat."""
+        every = {name: images.double() / 255 for name, images in self.every(three).items()}
+        for horse, zebra, pony in zip(*(every[name] for name in SPECIES), strict=True):
+            cream = (zebra - horse).amax(0)
+            full = cream > 0.99 * cream.max()  # unshaded, where the coat is lighter by 0.09
+            coat = horse[:, full].median(dim=1).values - 0.09
+            expected = torch.tensor([0.42, 0.28, 0.40]).double() + torch.tensor([0.6, 0.6, 0.75]).double() * coat.flip(
+                0
+            )
+            found = pony[:, full].median(dim=1).values - 0.09
+            assert (found - expected).abs().max() < 0.02
+            assert (pony[:, full].max()) < 1.0  # nothing is clipped, so the horse can be computed back
+
+    def test_ponies_are_violet_and_horses_are_not(self, three: Synthetic) -> None:
+        every = {name: images.double() / 255 for name, images in self.every(three).items()}
+        cream = (every["zebra"] - every["horse"]).amax(1)
+        for horse, pony, mask in zip(every["horse"], every["pony"], cream, strict=True):
+            full = mask > 0.9 * mask.max()
+            violet, brown = (image[:, full].mean(1) for image in (pony, horse))
+            assert violet[[0, 2]].min() > violet[1] - 0.06
+            assert violet[2] > 0.5
+            assert brown.mean() < violet.mean() - 0.12
+
+    def test_manes_are_light(self, three: Synthetic) -> None:
+        every = self.every(three)
+        changed = (every["pony"] != every["horse"]).any(1) & (every["zebra"] == every["horse"]).all(1)
+        dark = changed & (every["horse"].amax(1) < 70)
+        assert dark.flatten(1).sum(1).min() > 10
+        lighter = (every["pony"].float() - every["horse"].float()).mean(1)[dark]
+        assert lighter.mean() > 100
+
+    def test_the_fingerprint_depends_on_the_domains_and_their_order(self) -> None:
+        variants: list[dict[str, Any]] = [
+            {},
+            {"domains": SPECIES},
+            {"domains": SPECIES[::-1]},
+            {"domains": SPECIES[:2]},
+            {"domains": SPECIES, "seed": 1},
+        ]
+        assert len({Synthetic(**options).fingerprint() for options in variants}) == 5
+
+    def test_draws_survive_pickling_and_are_copies(self, three: Synthetic) -> None:
+        train, test = pickle.loads(pickle.dumps((three.train, dict(three.test))))
+        first, again = (split.draw(70, np.random.default_rng(3)) for split in (train, three.train))
+        assert same(first, again)
+        assert same(test["pony"][4], three.test["pony"][4])
+        again["other"].zero_()
+        assert same(first, three.train.draw(70, np.random.default_rng(3)))
+
+    def test_the_ponies_are_those_of_the_drawing_version(self, three: Synthetic) -> None:
+        """Fails when a pony changes: then change PONIES too, so that runs detect it. Rounding may differ."""
+        ponies = self.every(three)["pony"]
+        means = [float(ponies[index].float().mean()) for index in (0, 30, 60)]
+        assert means == pytest.approx([169.3, 147.8, 139.3], abs=0.1)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"domains": ("horse", "pony", "horse")}, "domains lists horse twice"),
+            ({"domains": ("pony",)}, "domains lists pony only: at least two of horse, zebra, pony are needed"),
+            (
+                {"domains": SPECIES, "paired": True},
+                "paired is true, but with domains images are drawn one by one: leave one of the two out",
+            ),
+            (
+                {"domains": SPECIES, "train": 1},
+                "train is 1, but with domains a draw takes two different images of a domain: set it to 2 or more",
+            ),
+        ],
+    )
+    def test_options_that_contradict_each_other(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UserError) as failure:
+            Synthetic(**options)
+        assert str(failure.value) == message
 
 
 def test_the_images_are_those_of_the_drawing_version(plain: Synthetic) -> None:

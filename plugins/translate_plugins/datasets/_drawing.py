@@ -1,31 +1,40 @@
-"""The images of the synthetic set: landscapes with an animal, drawn as a horse and as a zebra.
+"""The images of the synthetic set: landscapes with an animal, drawn as a horse, as a zebra and as a pony.
 
-Each image determines the other, so that there is one correct translation: the dark stripes of a zebra have the colour
+Each image determines the others, so that there is one correct translation: the dark stripes of a zebra have the colour
 of the horse's coat, and the coat is faintly lighter where the zebra is cream. Stripes get broader towards the back, and
 muzzle and hooves are dark: a translation that swaps cream and dark, or shifts the stripes, gives animals that do not
-occur in the set. The animal is drawn in a coordinate frame of its own, so that a mirrored pair is a pair.
+occur in the set. A pony is a horse in violet: its coat has a colour that is a linear function of the horse's, with the
+same faint stripes, and its mane and hooves are light. The animal is drawn in a coordinate frame of its own, so that a
+mirrored pair is a pair.
 """
 
 from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
+Species = Literal["horse", "zebra", "pony"]
 Point = tuple[float, float]
 Colour = tuple[float, float, float]
 
 DRAWING = "horses and zebras 1"
-"""Part of the data's fingerprint: change it whenever a pixel of the drawings changes."""
+"""Part of the data's fingerprint: change it whenever a pixel of the horses or zebras changes."""
+PONIES = "ponies 1"
+"""The same for the ponies."""
 
 CREAM: Colour = (0.97, 0.95, 0.88)
 SHEEN = 0.09  # how much lighter a horse's coat is where a zebra's is cream
+VIOLET: Colour = (0.42, 0.28, 0.40)  # a pony's coat where a horse's would be black
+SHADES: Colour = (0.6, 0.6, 0.75)  # how a pony's red, green and blue grow with a horse's blue, green and red
+PALE = 0.75  # of a pony's mane and hooves: 0 as the coat, 1 white
 PERIOD = 0.112  # from one dark stripe to the next, in lengths of the animal's frame: some 7 pixels of 64
 
 COATS: tuple[Colour, ...] = (
@@ -56,20 +65,28 @@ FOLIAGE: tuple[Colour, ...] = ((0.18, 0.40, 0.18), (0.30, 0.48, 0.16), (0.40, 0.
 TRUNK: Colour = (0.36, 0.26, 0.18)
 
 
-def draw(rng: np.random.Generator, size: int) -> tuple[Picture, Picture]:
-    """One scene, with a horse and with a zebra: both (3, size, size), equal wherever there is no coat."""
+def draw(rng: np.random.Generator, size: int, species: Sequence[Species]) -> list[Picture]:
+    """One scene with each of the animals: (3, size, size), equal wherever there is no animal."""
     grid = Grid(size)
     background = _background(grid, rng)
     animal = Animal(grid, Pose.drawn(rng))
     coat = _tinted(rng, COATS[int(rng.integers(len(COATS)))], 0.06)
-    horse = coat + SHEEN * animal.light[..., None]
-    zebra = coat + animal.light[..., None] * (np.asarray(CREAM, np.float32) - coat)
-    return _finished(background, animal, coat, horse), _finished(background, animal, coat, zebra)
+    return [_finished(background, animal, *_fur(animal, coat, each)) for each in species]
 
 
-def _finished(background: Plane, animal: Animal, coat: Plane, fur: Plane) -> Picture:
+def _fur(animal: Animal, coat: Plane, species: Species) -> tuple[Plane, Plane]:
+    """The colour of the fur (H, W, 3), and that of mane and hooves (3,). coat: the colour of the horse (3,)."""
+    if species == "zebra":
+        return coat + animal.light[..., None] * (np.asarray(CREAM, np.float32) - coat), 0.35 * coat
+    if species == "horse":
+        return coat + SHEEN * animal.light[..., None], 0.35 * coat
+    violet = np.asarray(VIOLET, np.float32) + np.asarray(SHADES, np.float32) * coat[::-1]
+    return violet + SHEEN * animal.light[..., None], violet + PALE * (1.0 - violet)
+
+
+def _finished(background: Plane, animal: Animal, fur: Plane, marks: Plane) -> Picture:
     """The animal in front of the background: mane and hooves over the fur, limbs on the far side darker."""
-    marked = fur + animal.dark[..., None] * (0.35 * coat - fur)
+    marked = fur + animal.dark[..., None] * (marks - fur)
     image = background + animal.coverage[..., None] * (animal.shade[..., None] * marked - background)
     pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
