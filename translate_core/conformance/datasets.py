@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import cached_property
-from typing import Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 from translate_core.components.blocks import Block
-from translate_core.conformance.kit import Kit, ambient, same, size
+from translate_core.conformance.items import check_item
+from translate_core.conformance.kit import Kit, ambient, same
 from translate_core.conformance.promise import Broken, NotTested, built, promise
 from translate_core.contracts.dataset import Dataset, Item, TrainSplit
 from translate_core.errors import UserError
@@ -55,6 +53,14 @@ class DatasetSubject:
         count = len(self.opened.train)
         return sorted({0, 1 % count, count // 2, count - 1})
 
+    def items(self) -> Iterator[tuple[str, Item, tuple[int, int] | None]]:
+        """Some draws, and the first and the last test item of each domain: each described, with its declared size."""
+        for place in self.places:
+            yield f"draw({place}, rng)", _draw(self.opened.train, place), self.opened.size
+        for domain, split in self.opened.test.items():
+            for place in {0, len(split) - 1} if len(split) else ():
+                yield f"test['{domain}'][{place}]", split[place], None
+
 
 def _draw(split: TrainSplit, index: int) -> Item:
     return split.draw(index, numpy_generator(0, "image", index))
@@ -64,6 +70,24 @@ def _draw(split: TrainSplit, index: int) -> Item:
 def builds(subject: DatasetSubject) -> None:
     """From its options alone."""
     built(subject.build)
+
+
+@promise(
+    "states its domains and classes in its constructor",
+    "networks are chosen for them when a recipe is validated, before its images are opened",
+    first=True,
+)
+def states_domains(subject: DatasetSubject) -> None:
+    """Distinct non-empty texts; classes may be empty."""
+    dataset = subject.build()
+    for name, example in (("domains", ("A", "B")), ("classes", ("sky", "road"))):
+        stated = getattr(dataset, name, None)
+        if not isinstance(stated, tuple) or not all(isinstance(item, str) and item for item in stated):
+            raise Broken(f"`{name}` must be a tuple of texts, such as {example!r}, not {stated!r}")
+        if repeated := [item for number, item in enumerate(stated) if item in stated[:number]]:
+            raise Broken(f"`{name}` has {repeated[0]!r} twice")
+    if not dataset.domains:
+        raise Broken("`domains` is empty")
 
 
 @promise("opens", "a run opens it once, and every loader process uses the opened dataset", first=True)
@@ -78,8 +102,9 @@ def opens(subject: DatasetSubject) -> None:
     first=True,
 )
 def declares(subject: DatasetSubject) -> None:
-    """`channels`, `size`, `train`, `test`."""
+    """`channels`, `kinds`, `size`, `train`, `test`; `domains` and `classes` are those of the constructor."""
     dataset = subject.opened
+    _check_stated(subject.build(), dataset)
     channels = getattr(dataset, "channels", None)
     if (
         not isinstance(channels, Mapping)
@@ -87,12 +112,29 @@ def declares(subject: DatasetSubject) -> None:
         or not all(isinstance(item, int) for item in channels.values())
     ):
         raise Broken(f"`channels` must map domains to numbers, such as {{'A': 3, 'B': 3}}, not {channels!r}")
+    if without := [domain for domain in dataset.domains if domain not in channels]:
+        raise Broken(f"`channels` lacks {without[0]!r}, which is in `domains`")
     if not hasattr(dataset, "size") or not (dataset.size is None or len(dataset.size) == 2):
         raise Broken(f"`size` must be (height, width), or None, not {getattr(dataset, 'size', 'missing')!r}")
     if not hasattr(dataset, "train") or len(dataset.train) < 1:
         raise Broken("`train` has no images")
     if not isinstance(getattr(dataset, "test", None), Mapping):
         raise Broken("`test` must map domains to splits; it may be empty")
+    if unknown := [domain for domain in dataset.test if domain not in dataset.domains]:
+        raise Broken(f"`test` has {unknown[0]!r}, which is not in `domains`: {', '.join(dataset.domains)}")
+
+
+def _check_stated(built: Dataset, opened: Dataset) -> None:
+    """Raises Broken where what the constructor states changes later, or `kinds` has unknown ones."""
+    for name in ("domains", "classes"):
+        before, after = getattr(built, name), getattr(opened, name)
+        if before != after:
+            raise Broken(f"`{name}` is {before} in the constructor, and {after} when it is open")
+    if not isinstance(opened.kinds, Mapping) or (wrong := set(opened.kinds.values()) - {"label", "vector", "map"}):
+        found = repr(sorted(wrong)[0]) if isinstance(opened.kinds, Mapping) else repr(opened.kinds)
+        raise Broken(f"`kinds` must map names to 'label', 'vector' or 'map', not {found}")
+    if "map" in opened.kinds.values() and not opened.classes:
+        raise Broken("`kinds` has label maps, and `classes` is empty")
 
 
 @promise(
@@ -101,28 +143,30 @@ def declares(subject: DatasetSubject) -> None:
     first=True,
 )
 def draws_images(subject: DatasetSubject) -> None:
-    """`real_<domain>`, uint8 or floating point in [-1, 1]."""
+    """`real_<domain>`, uint8 or floating point in [-1, 1]; every draw has the same names."""
+    names: set[str] = set()
     for place in subject.places:
-        item = _draw(subject.opened.train, place)
-        if not isinstance(item, Mapping) or not item:
-            raise Broken(f"draw({place}, rng) returns {type(item).__name__}, not images by name")
-        for name, picture in item.items():
-            _check_image(subject.opened, f"draw({place}, rng)['{name}']", name, picture, subject.opened.size)
+        item, what = _draw(subject.opened.train, place), f"draw({place}, rng)"
+        check_item(subject.opened, what, item, subject.opened.size, "image")
+        names = names or set(item)
+        if names != set(item):
+            raise Broken(f"{what} has {', '.join(sorted(item))}, and another draw {', '.join(sorted(names))}")
 
 
-def _check_image(dataset: Dataset, what: str, name: str, picture: Any, expected: tuple[int, int] | None) -> None:
-    if not isinstance(picture, Tensor) or picture.dim() != 3:
-        found = size(picture) if isinstance(picture, Tensor) else type(picture).__name__
-        raise Broken(f"{what} is {found}, not an image (C, H, W)")
-    domain = name.rpartition("_")[2]
-    if domain in dataset.channels and picture.shape[0] != dataset.channels[domain]:
-        raise Broken(f"{what} has {picture.shape[0]} channels, and `channels` declares {dataset.channels[domain]}")
-    if expected is not None and tuple(picture.shape[1:]) != tuple(expected):
-        raise Broken(f"{what} is {size(picture)}, and `size` declares {expected[0]}×{expected[1]}")
-    if picture.dtype != torch.uint8 and not picture.is_floating_point():
-        raise Broken(f"{what} is {picture.dtype}: neither uint8 nor floating point")
-    if picture.is_floating_point() and not bool((picture.abs() <= 1.0 + 1e-6).all()):
-        raise Broken(f"{what} has values outside [-1, 1]")
+@promise(
+    "supplies labels, vectors and label maps of the stated kinds",
+    "they are stacked to a batch as they are, and networks are built for the stated domains and classes",
+    applies=lambda subject: bool(subject.opened.kinds),
+)
+def supplies_conditions(subject: DatasetSubject) -> None:
+    """In draws and in test items; a vector has one length in all of them."""
+    lengths: dict[str, int] = {}
+    for what, item, expected in subject.items():
+        for kind in ("label", "vector", "map"):
+            check_item(subject.opened, what, item, expected, kind)
+        for name, value in item.items():
+            if subject.opened.kinds.get(name) == "vector" and lengths.setdefault(name, len(value)) != len(value):
+                raise Broken(f"{what}['{name}'] has {len(value)} elements, and {lengths[name]} in another item")
 
 
 @promise(
@@ -170,8 +214,7 @@ def shows_test_images(subject: DatasetSubject) -> None:
             item = split[place]
             if f"real_{domain}" not in item:
                 raise Broken(f"test['{domain}'][{place}] has {', '.join(item)}, and no 'real_{domain}'")
-            for name, picture in item.items():
-                _check_image(subject.opened, f"test['{domain}'][{place}]['{name}']", name, picture, None)
+            check_item(subject.opened, f"test['{domain}'][{place}]", item, None, "image")
             if not same(item, split[place]):
                 raise Broken(f"test['{domain}'][{place}] differs when it is read again")
             if not isinstance(split.name(place), str) or not split.name(place):
@@ -213,9 +256,11 @@ def cuts_files(subject: DatasetSubject) -> None:
 
 PROMISES = (
     builds,
+    states_domains,
     opens,
     declares,
     draws_images,
+    supplies_conditions,
     draws_are_pure,
     can_be_pickled,
     shows_test_images,
