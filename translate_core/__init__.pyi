@@ -1,21 +1,24 @@
 """The public names of the engine, and where each is defined."""
 
 from .components.create import create, list_components
+from .contracts.adversarial import AdversarialPair, adversarial_pair
 from .contracts.dataset import Dataset, Item, TestSplit, TrainSplit, to_uint8
-from .contracts.direction import Choice, Direction
+from .contracts.direction import Choice, Direction, Option
 from .contracts.factory import Factory
+from .contracts.given import Given
 from .contracts.hook import CONTRACT, hookimpl
 from .contracts.length import Length
-from .contracts.loss import Frozen, Loss, Tensors
+from .contracts.loss import Frozen, Loss, Tensors, loss_of
 from .contracts.method import Method
 from .contracts.metric import Metric
 from .contracts.network import Network
 from .contracts.observer import Observer, Result, RunInfo, Sample
 from .contracts.pool import NoPool, Pool
 from .contracts.registrar import Registrar
-from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, generator, head
+from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, generator, head, network
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
+from .contracts.update import Update
 from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
 from .experiment.run import Run, Step, open_run
 from .recipe.load import load_recipe
@@ -32,6 +35,7 @@ __all__ = [
     "CONTRACT",
     "DISCRIMINATORS",
     "GENERATORS",
+    "AdversarialPair",
     "Channels",
     "Choice",
     "DataError",
@@ -41,6 +45,7 @@ __all__ = [
     "Factory",
     "Fault",
     "Frozen",
+    "Given",
     "Item",
     "Length",
     "Loss",
@@ -49,6 +54,7 @@ __all__ = [
     "Network",
     "NoPool",
     "Observer",
+    "Option",
     "Pool",
     "ProgressDisplay",
     "RecipeError",
@@ -65,7 +71,9 @@ __all__ = [
     "TestSplit",
     "TrainSplit",
     "Translator",
+    "Update",
     "UserError",
+    "adversarial_pair",
     "atomic_write",
     "convert_image",
     "create",
@@ -78,6 +86,8 @@ __all__ = [
     "is_image",
     "list_components",
     "load_recipe",
+    "loss_of",
+    "network",
     "numpy_generator",
     "open_image",
     "open_run",

@@ -84,7 +84,7 @@ class Validation:
         """Collects the trials whose folders hold runs with other result keys."""
         for trial in trials:
             if trial.folder.exists() and not trial.folder.saved_nothing():
-                record = make_record(trial.resolve(), dataset, self.ranks.count)
+                record = make_record(trial.resolve(), dataset, (), self.ranks.count)
                 try:
                     check_same_run(trial.folder.path, trial.folder.record(), record, lambda text: None)
                 except UserError as error:

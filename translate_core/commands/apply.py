@@ -50,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
         help="take a property that is otherwise drawn, such as style, from an image: --choose style=boot.png",
     )
     made.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="set an option of the direction, such as --option steps=50",
+    )
+    made.add_argument(
         "--samples",
         type=_positive,
         default=1,
@@ -84,10 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _apply(options: argparse.Namespace) -> int:
     # Faults of the arguments are reported before torch is imported.
-    from translate_core.translating.files import plan_jobs, read_examples, translate_files
+    from translate_core.translating.files import plan_jobs, read_examples, read_option_texts, translate_files
 
     jobs = plan_jobs(options.inputs, options.out)
     examples = read_examples(options.choose)
+    options_given = read_option_texts(options.option)
 
     from translate_core.translating.translator import Translator
 
@@ -95,13 +103,14 @@ def _apply(options: argparse.Namespace) -> int:
     direction = translator.direction(options.direction)
     for name in examples:
         translator.choice(name, direction)
+    numbers = translator.read_options(options_given, direction)
     pairs = translator.takes_pairs(options.files)
     inform(_opening(options, translator, direction, len(jobs)))
 
     def translate(image: Image.Image) -> list[Image.Image]:
         source = translator.part(image, direction) if pairs else image
         return [
-            translator.translate(source, direction, examples=examples, seed=options.seed + sample)
+            translator.translate(source, direction, examples=examples, options=numbers, seed=options.seed + sample)
             for sample in range(options.samples)
         ]
 
@@ -115,16 +124,25 @@ def _apply(options: argparse.Namespace) -> int:
     return OK
 
 
+def _given_names(texts: Sequence[str]) -> set[str]:
+    """The names in `NAME=VALUE` texts."""
+    return {text.partition("=")[0] for text in texts}
+
+
 def _opening(options: argparse.Namespace, translator: Translator, direction: str, count: int) -> str:
     """What is translated, and which other directions and choices there are."""
     text = f"translating {count} image{'s' if count > 1 else ''} {direction} on {translator.device}, "
     text += f"with {options.run} after step {translator.step}"
     if options.direction is None and len(translator.directions) > 1:
         text += f" (it has {', '.join(translator.directions)}: choose with --direction)"
-    chosen = {choice.partition("=")[0] for choice in options.choose}
+    chosen = _given_names(options.choose)
     drawn = [name for name in translator.choices(direction) if name not in chosen]
     if drawn:
         text += f" ({' and '.join(drawn)} drawn: --choose {drawn[0]}=IMAGE takes it from an image)"
+    free = [option for option in translator.options(direction) if option.name not in _given_names(options.option)]
+    if free:
+        listed = ", ".join(f"{option.name}={option.default}" for option in free)
+        text += f" (options: {listed}: change with --option)"
     return text
 
 

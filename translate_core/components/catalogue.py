@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from translate_core.components.docstrings import documentation_of
-from translate_core.components.registry import KINDS, RESERVED, Registration, Registry, kind_of_contract
+from translate_core.components.registry import RESERVED, Registration, Registry, kind_of_contract
 from translate_core.components.signature import Option, describe, options_of_group
 from translate_core.components.weight import WEIGHT_TEXT
 from translate_core.runtime import yaml12
@@ -40,8 +40,13 @@ ENGINE_KEYS: Mapping[str, EngineKey] = {
     "weight": EngineKey(
         WEIGHT_TEXT,
         "1",
-        "factor of the generators' loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000} changes linearly over "
+        "factor of the loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000} changes linearly over "
         "the first 5000 steps and then stays",
+    ),
+    "every": EngineKey(
+        "a whole number greater than 0",
+        "1",
+        "the loss is evaluated in every n-th run of its update, and multiplied by n (lazy regularisation)",
     ),
     "pairs": EngineKey(
         "a mapping from text to text",
@@ -57,6 +62,16 @@ ENGINE_KEYS: Mapping[str, EngineKey] = {
         "the path of a file of weights",
         "null",
         "initial weights: safetensors, or a .pth file of the reference implementation",
+    ),
+    "optimizer": EngineKey(
+        "a mapping of options",
+        "null",
+        "options of the optimizer that differ from those of its side: {lr: 1.0e-3}",
+    ),
+    "freeze": EngineKey(
+        "true or false, or a length",
+        "false",
+        "whether the network is not trained; a length: how long not",
     ),
 }
 """The engine's keys, by name: all that `RESERVED` lists but `type`."""
@@ -127,4 +142,4 @@ def default_data(option: Option, registry: Registry) -> Any:
 def given_of(registration: Registration) -> dict[str, str]:
     """The arguments that the engine supplies: name -> its entry in the docstring, empty if it has none."""
     arguments = documentation_of(registration.component).arguments
-    return {name: arguments.get(name, "") for name in KINDS[registration.kind].given}
+    return {name: arguments.get(name, "") for name in registration.supplied}

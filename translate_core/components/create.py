@@ -11,7 +11,6 @@ from translate_core.components.blocks import BlockReader
 from translate_core.components.kinds import KIND_NAMES, check_kind
 from translate_core.components.plain import plain_mapping
 from translate_core.components.plugins import load_plugins
-from translate_core.components.registry import KINDS
 from translate_core.errors import Fault, FaultsError, in_order
 
 
@@ -35,7 +34,7 @@ def create(kind: str, name: str, /, *, plugins: Sequence[str] = (), **options: A
     check_kind(kind)
     registry = load_plugins(plugins, Path()).registry
     registration = registry.get(kind, name)
-    supplied = KINDS[kind].given
+    supplied = registration.supplied
     reader = BlockReader(registry)
     reader.faults += [
         Fault(key, f"is missing: {name} needs it; in a run the engine supplies it")

@@ -9,6 +9,7 @@ KIND_NAMES = (
     "generator",
     "discriminator",
     "head",
+    "network",
     "loss",
     "dataset",
     "pool",

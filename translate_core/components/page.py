@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from translate_core.components.catalogue import default_text, engine_keys_of, given_of, option_texts, summary_of
 from translate_core.components.docstrings import documentation_of
 from translate_core.components.registry import Registration, Registry
+from translate_core.contracts.adversarial import AdversarialPair, adversarial_pair
+from translate_core.contracts.given import given_of as given_names
 from translate_core.contracts.method import Method
+from translate_core.contracts.role import Role
+from translate_core.contracts.update import updates_of
 from translate_core.runtime import yaml12
 
 
@@ -82,18 +86,36 @@ def _tables(method: type[Method], width: int) -> Iterator[str]:
     """The networks, tensors and tables of a method, whose names recipes use."""
     yield from _section("networks")
     for role in method.roles:
-        about = f"{' and '.join(role.inputs)}{' → ' + ' and '.join(role.outputs) if role.outputs else ''}"
-        needs = f", with {', '.join(role.methods)}" if role.methods else ""
-        on = about if role.inputs else f"on features of {role.tapped}"
-        yield from _entry(role.name, f"{role.kind} ({on}){needs}, trained with the {role.side}", "", width)
+        yield from _entry(role.name, f"{role.kind}{_about(role)}, trained with the {role.side}", "", width)
     yield from _section("tensors")
-    yield from _entry(", ".join(method.tensor_names()), "", "", width)
+    names = (*(item.name for item in given_names(method.given)), *method.computed_names())
+    yield from _entry(", ".join(names), "", "", width)
     yield from _table("pairs", {topic: dict(pairs) for topic, pairs in method.pairs.items()})
-    yield from _table("adversarial_pairs", {name: list(pair) for name, pair in method.adversarial_pairs.items()})
-    for name, words in (("directions", method.directions), ("order of updates", method.order)):
+    yield from _table(
+        "adversarial_pairs", {name: _pair(adversarial_pair(pair)) for name, pair in method.adversarial_pairs.items()}
+    )
+    updates = [update.name for update in updates_of(method.order)]
+    for name, words in (("directions", list(method.directions)), ("order of updates", updates)):
         if words:
             yield from _section(name)
             yield f"  {', '.join(words)}"
+
+
+def _about(role: Role) -> str:
+    """What a network takes and returns, and what it needs besides."""
+    images = " → ".join(" and ".join(domains) for domains in (role.inputs, role.outputs) if domains)
+    on = f"on features of {role.tapped}" if role.tapped else images
+    conditions = f"given {' and '.join(role.conditions)}" if role.conditions else ""
+    about = ", ".join(part for part in (on, conditions) if part)
+    needs = f", with {', '.join(role.methods)}" if role.methods else ""
+    return f"{f' ({about})' if about else ''}{needs}"
+
+
+def _pair(pair: AdversarialPair) -> list[object]:
+    """The real and the fake tensor; with conditions a list of names for each."""
+    if not pair.real_with and not pair.fake_with:
+        return [pair.real, pair.fake]
+    return [list(pair.names("real")), list(pair.names("fake"))]
 
 
 def _table(name: str, table: Mapping[str, object]) -> Iterator[str]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from translate_core.components.kinds import KIND_NAMES
-from translate_core.components.signature import Option, SignatureError, options_of, options_of_group
+from translate_core.components.signature import (
+    Option,
+    SignatureError,
+    options_of,
+    options_of_group,
+    required_positional,
+)
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
@@ -17,6 +23,7 @@ from translate_core.contracts.observer import Observer
 from translate_core.contracts.pool import Pool
 from translate_core.contracts.registrar import Component, Registrar
 from translate_core.contracts.schedule import Schedule
+from translate_core.contracts.tables import table_faults
 from translate_core.errors import UserError, did_you_mean
 
 
@@ -42,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("generator", nn.Module, ("in_channels", "out_channels"), network=True),
         Kind("discriminator", nn.Module, ("in_channels",), network=True),
         Kind("head", nn.Module, ("channels",), network=True),
+        Kind("network", nn.Module, network=True),
         Kind("loss", Loss),
         Kind("dataset", Dataset),
         Kind("pool", Pool),
@@ -55,9 +63,15 @@ KINDS: Mapping[str, Kind] = {
 
 assert tuple(KINDS) == KIND_NAMES
 
+NETWORK_KINDS = tuple(kind.name for kind in KINDS.values() if kind.network)
+"""The kinds of which a method has networks."""
+
 RESERVED: Mapping[str, tuple[str, ...]] = {
-    **{kind: ("type", "init", "init_from") if KINDS[kind].network else ("type",) for kind in KINDS},
-    "loss": ("type", "weight"),
+    **{
+        kind: ("type", "init", "init_from", "optimizer", "freeze") if KINDS[kind].network else ("type",)
+        for kind in KINDS
+    },
+    "loss": ("type", "weight", "every"),
     "metric": ("type", "pairs"),
 }
 """By kind, keys of a component's block that belong to the engine."""
@@ -87,13 +101,17 @@ class Owner:
 
 @dataclass(frozen=True)
 class Registration:
-    """A component with its name, its options and its plugin. default: whether it is used without being named."""
+    """A component with its name, its options and its plugin.
+
+    supplied: the arguments that the engine or a method supplies. default: whether it is used without being named.
+    """
 
     kind: str
     name: str
     component: Component
     owner: Owner
     options: Mapping[str, Option]
+    supplied: tuple[str, ...]
     default: bool
 
 
@@ -128,14 +146,17 @@ class Registry:
                 )
         _check_contract(what, KINDS[kind], component)
         try:
-            options = options_of(component, KINDS[kind].given)
+            # A network may need more than the engine supplies: its method then supplies what it takes by position.
+            more = required_positional(component) if KINDS[kind].network else ()
+            supplied = tuple(dict.fromkeys([*KINDS[kind].given, *more]))
+            options = options_of(component, supplied)
         except SignatureError as error:
             raise RegistrationError(f"{what}: {error}") from None
         for key in RESERVED[kind]:
             if key in options:
                 raise RegistrationError(f"{what}: its option '{key}' must be renamed, because the engine uses that key")
         _check_nested(what, options)
-        self._by_kind[kind][name] = Registration(kind, name, component, owner, options, default)
+        self._by_kind[kind][name] = Registration(kind, name, component, owner, options, supplied, default)
 
     def names(self, kind: str) -> tuple[str, ...]:
         """The names of all components of that kind, sorted."""
@@ -195,30 +216,6 @@ def _check_nested(what: str, options: Mapping[str, Option]) -> None:
             _check_nested(what, options_of_group(option.group))
 
 
-def _check_method(what: str, method: type[Method]) -> None:
-    """Raises RegistrationError for a method without roles, an incomplete order, or unknown names in its tables."""
-    roles = {role.name: role for role in getattr(method, "roles", ())}
-    if not roles:
-        raise RegistrationError(f"{what}: it must declare its networks in `roles`")
-    if set(method.order) != {role.side for role in roles.values()}:
-        raise RegistrationError(f"{what}: its `order` must have each side of its `roles` once and no other side")
-    tensors = [name for pairs in method.pairs.values() for pair in pairs.items() for name in pair]
-    tensors += [name for pair in method.adversarial_pairs.values() for name in pair]
-    for item in method.directions.values():
-        tensors += [item.given, item.output, *item.show, *item.always]
-        tensors += [name for choice in item.choices for name in (choice.drawn, choice.taken)]
-    for word, used, known in (
-        ("network", list(method.adversarial_pairs), list(roles)),
-        ("tensor", tensors, method.tensor_names()),
-    ):
-        for name in used:
-            if name not in known:
-                raise RegistrationError(
-                    f"{what}: one of its tables has the {word} '{name}', which it does not define"
-                    f"{did_you_mean(name, known)} It has: {', '.join(known)}"
-                )
-
-
 def _check_contract(what: str, kind: Kind, component: object) -> None:
     if not callable(component):
         raise RegistrationError(f"{what}: it must be a class or a function, not {component!r}")
@@ -231,4 +228,6 @@ def _check_contract(what: str, kind: Kind, component: object) -> None:
     if missing:
         raise RegistrationError(f"{what}: it does not define {', '.join(missing)}")
     if issubclass(component, Method):
-        _check_method(what, component)
+        faults = table_faults(component, NETWORK_KINDS)
+        if faults:
+            raise RegistrationError(f"{what}: {faults[0]}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import AllowInfNan, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from translate_core.contracts.factory import Factory
@@ -107,6 +107,17 @@ def options_of(component: Callable[..., Any], given: Sequence[str]) -> dict[str,
         required = parameter.default is parameter.empty
         options[name] = _option(name, hints[name], None if required else parameter.default, required, operation=False)
     return options
+
+
+def required_positional(component: Callable[..., Any]) -> tuple[str, ...]:
+    """The arguments that a constructor needs by position."""
+    function = _constructor(component)
+    parameters = {} if function is None else inspect.signature(component).parameters
+    return tuple(
+        name
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty
+    )
 
 
 def options_of_group(group: type) -> dict[str, Option]:
@@ -251,6 +262,8 @@ def describe(annotation: Any) -> str:
         return f"a mapping from {describe(arguments[0])} to {describe(arguments[1])}"
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation) and annotation is not Length:
         return f"a block of {', '.join(field.name for field in dataclasses.fields(annotation))}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"a block of {', '.join(field.alias or name for name, field in annotation.model_fields.items())}"
     if get_origin(annotation) is Factory:
         return "a block with a `type`"
     return _WORDS.get(annotation) or _name(annotation)

@@ -53,7 +53,7 @@ def read_weight(
     if weight not in (None, 0, 1) and registration is not None and not _has_weighted_part(registration):
         reader.fault(
             path,
-            f"multiplies the generator loss, which {registration.name} does not have: leave it out "
+            f"multiplies no part of {registration.name}: leave it out "
             f"(0 switches the loss off), and set its strength by its own options",
         )
         return None
@@ -69,8 +69,11 @@ def _read_ramp(reader: BlockReader, value: Mapping[str, Any], path: str) -> floa
 
 
 def _has_weighted_part(registration: Registration) -> bool:
-    """Whether a loss defines the part that its weight multiplies."""
-    return getattr(registration.component, "generator_loss", None) is not Loss.generator_loss
+    """Whether a loss has a function whose parts its weight multiplies."""
+    component = registration.component
+    assert isinstance(component, type)
+    assert issubclass(component, Loss)
+    return any(function.weighted for function in component.functions.values())
 
 
 def weight_data(weight: float | Ramp) -> Any:

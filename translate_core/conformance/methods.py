@@ -16,9 +16,10 @@ from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, image, named, same, size, tensors_in
 from translate_core.conformance.promise import Broken, built, promise
 from translate_core.conformance.setup import CHANNELS, BuiltMethod, MethodSetup, set_up
+from translate_core.contracts.adversarial import adversarial_pair
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.method import Method
-from translate_core.contracts.role import sides
+from translate_core.contracts.update import updates_of
 from translate_core.errors import UserError, explain
 from translate_core.training.failure import why_it_failed
 
@@ -81,13 +82,15 @@ def has_fitting_pairs(subject: MethodSubject) -> None:
     built = subject.build()
     batch = built.batch(targets=True)
     for name, pair in subject.setup.method.adversarial_pairs.items():
-        for tensor in pair:
-            given = _compute(batch, tensor, f"tensor '{tensor}'")
+        declared = adversarial_pair(pair)
+        for names in (declared.names("real"), declared.names("fake")):
+            arguments = [_compute(batch, tensor, f"tensor '{tensor}'") for tensor in names]
             try:
                 with torch.device("meta"):
-                    batch.network(name)(given)
+                    batch.network(name)(*arguments)
             except Exception as error:  # whatever a network raises
-                raise Broken(f"{name} cannot be called with '{tensor}': {explain(error)}") from None
+                called = " and ".join(f"'{tensor}'" for tensor in names)
+                raise Broken(f"{name} cannot be called with {called}: {explain(error)}") from None
 
 
 @promise(
@@ -196,14 +199,15 @@ def _ambient_state() -> list[Any]:
 
 @promise(
     "supports after_update",
-    "the engine calls it without gradients after every update of a side",
+    "the engine calls it without gradients after every update",
 )
 def supports_after_update(subject: MethodSubject) -> None:
-    """For each side."""
+    """For each update."""
     built = subject.build()
     with torch.no_grad(), torch.device("meta"):
-        for side in sides(subject.setup.method.roles):
-            subject.setup.method.after_update(side, built.handles)
+        for update in updates_of(subject.setup.method.order):
+            own = {name: item for name, item in built.handles.items() if item.role.side == update.side}
+            subject.setup.method.after_update(update, own)
 
 
 PROMISES = (

@@ -33,7 +33,8 @@ def _factors(schedule: Schedule, length: int, epoch: int, start: int = 0) -> lis
     for step in range(start, length):
         factors.append(schedule.factor(step))
         if (step + 1) % epoch == 0:
-            schedule.after_epoch(max(1.0 - 0.1 * ((step + 1) // epoch), 0.5))
+            loss = max(1.0 - 0.1 * ((step + 1) // epoch), 0.5)
+            schedule.after_epoch(loss, {"loss": loss})
     return factors
 
 

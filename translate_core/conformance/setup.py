@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import SIDE, Kit, ambient, image
 from translate_core.conformance.promise import NotTested
+from translate_core.contracts.given import given_of
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import DISCRIMINATORS, Role
@@ -98,7 +99,7 @@ class BuiltMethod:
         more = [f"target_{domain}" for domain in channels_of(self.setup.method)] if targets else []
         images = {
             name: image(CHANNELS, side, side, seed=seed + place).to(self.precision.dtype)
-            for place, name in enumerate([*self.setup.method.given, *more])
+            for place, name in enumerate([*(item.name for item in given_of(self.setup.method.given)), *more])
         }
         return {name: tensor.to(self.device) for name, tensor in images.items()}
 

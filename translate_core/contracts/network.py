@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,21 +17,21 @@ from translate_core.contracts.role import Role
 class Calls:
     """What is being computed at present; all handles of a run share one object.
 
-    loss_side: the side whose loss is being evaluated; None while a tensor is computed.
+    trained: the networks that the update trains whose loss is being evaluated; None while a tensor is computed.
     reached: names of the networks that were called.
     """
 
-    loss_side: str | None = None
+    trained: frozenset[str] | None = None
     reached: set[str] = field(default_factory=set)
 
     @contextmanager
-    def by_loss_of(self, side: str | None) -> Iterator[None]:
-        """Marks the calls inside as those of a loss of that side (None: of a tensor)."""
-        before, self.loss_side = self.loss_side, side
+    def by_loss(self, trained: frozenset[str] | None) -> Iterator[None]:
+        """Marks the calls inside as those of a loss of an update that trains these networks (None: of a tensor)."""
+        before, self.trained = self.trained, trained
         try:
             yield
         finally:
-            self.loss_side = before
+            self.trained = before
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Network:
     """A network of a run. Calls of it and of its public methods run in the run's precision.
 
     Autocast is entered for each call and outputs are at least float32, so the cast of a weight is never kept across an
-    update, and losses never compute in half precision. When a loss of another side calls the network, it is frozen:
-    gradients pass through it and do not reach its weights.
+    update, and losses never compute in half precision. When a loss calls a network that its update does not train, the
+    network is frozen: gradients pass through it and do not reach its weights.
     """
 
     def __init__(self, role: Role, module: nn.Module, calls: Calls, precision: Precision) -> None:
@@ -66,6 +66,14 @@ class Network:
         self._precision = precision
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._compiled: dict[str, Callable[..., Any]] | None = None
+        self.frozen = False
+
+    def freeze(self, frozen: bool) -> None:
+        """Freezes the network, in evaluation mode, or trains it on, in training mode."""
+        self.frozen = frozen
+        self.module.train(not frozen)
+        for parameter in self._parameters:
+            parameter.requires_grad_(not frozen)
 
     def compile(self) -> None:
         """Compiles in place, each method on its first call; the keys of the state_dict do not change."""
@@ -77,7 +85,7 @@ class Network:
         return self._call(self.module, args, kwargs)
 
     def after_update(self) -> None:
-        """Calls the module's own `after_update`, if it has one. Called after each update of its side, under no_grad."""
+        """Calls the module's own `after_update`, if it has one. Called after each update of it, under no_grad."""
         own = getattr(self.module, "after_update", None)
         if own is not None:
             own()
@@ -99,7 +107,7 @@ class Network:
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         calls = self._calls
         calls.reached.add(self.role.name)
-        frozen = calls.loss_side is not None and calls.loss_side != self.role.side
+        frozen = not self.frozen and calls.trained is not None and self.role.name not in calls.trained
         if frozen:
             for parameter in self._parameters:
                 parameter.requires_grad_(False)
@@ -114,6 +122,19 @@ class Network:
             if frozen:
                 for parameter in self._parameters:
                     parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Puts modules into evaluation mode; restores the mode of each of their parts at the end."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for part, _ in modes:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def _at_least_float32(output: Any) -> Any:

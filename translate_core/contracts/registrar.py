@@ -43,6 +43,13 @@ class Registrar(Protocol):
         """A network on the features at a generator's taps; supplied argument: `channels`, one number for each tap."""
         self._add("head", name, component)
 
+    def network(self, name: str, component: type[nn.Module]) -> None:
+        """A network that neither generates images nor judges them: a mapping network, a style encoder.
+
+        The method supplies its arguments: those that its constructor takes by position.
+        """
+        self._add("network", name, component)
+
     def loss(self, name: str, component: type[Loss]) -> None:
         """A function of the tensors with one scalar for each part, minimised by the networks of a side."""
         self._add("loss", name, component)

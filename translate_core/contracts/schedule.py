@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -16,8 +17,11 @@ class Schedule(ABC):
     def factor(self, step: int) -> float:
         """The factor on the learning rate of the recipe. step: 0 for the first optimizer step."""
 
-    def after_epoch(self, loss: float) -> None:  # noqa: B027 - most schedules have no state
-        """Called after each epoch. loss: the mean of the side's total loss over the epoch and over all ranks.
+    def after_epoch(self, loss: float, parts: Mapping[str, float]) -> None:  # noqa: B027 - most have no state
+        """Called after each epoch with means over the epoch and over all ranks.
+
+        loss: of the total loss of the side. parts: of each of its logged losses, weighted, by name, such as `cycle` and
+        `cycle/rec_A`; a loss that was not evaluated in this epoch is missing.
 
         The engine sums losses only for schedules that override this. State is saved by `state_dict`.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, overload
 
 from translate_core.errors import UserError
 
@@ -16,47 +16,69 @@ class MissingTensorError(UserError):
     """A tensor that was not given and that no equation computes."""
 
 
-class tensor:  # noqa: N801 - a decorator
-    """Decorator: the function computes the tensor of its name. It runs on first use; the value is kept.
+class Equation:
+    """A function that computes named tensors of a method. It runs on first use; the values are kept.
 
-    It returns a tensor, or a list of tensors (features, scales).
+    names: of its tensors. shared: whether all updates of a step share its values, also those with fresh tensors.
     """
 
-    def __init__(self, equation: Callable[[Any], Any]) -> None:
-        self.equation = equation
-        self.name = equation.__name__
-        self.names: tuple[str, ...] = (self.name,)
-        self.__doc__ = equation.__doc__
+    def __init__(self, function: Callable[[Any], Any], names: tuple[str, ...], *, shared: bool) -> None:
+        self.function = function
+        self.names = names
+        self.shared = shared
+        self.__doc__ = function.__doc__
 
     def __get__(self, batch: Any, owner: type) -> Any:
-        return self if batch is None else batch[self.name]
+        return self if batch is None else batch[self.names[0]]
 
     def values(self, batch: Any) -> Mapping[str, Any]:
         """The computed tensors by name."""
-        return {self.name: self.equation(batch)}
+        return {self.names[0]: self.function(batch)}
 
 
-def tensors(*names: str) -> Callable[[Callable[[Any], Any]], Any]:
+class _Several(Equation):
+    def __get__(self, batch: Any, owner: type) -> Any:
+        return self if batch is None else tuple(batch[name] for name in self.names)
+
+    def values(self, batch: Any) -> Mapping[str, Any]:
+        values = tuple(self.function(batch))
+        if len(values) != len(self.names):
+            name = getattr(self.function, "__name__", "an equation")
+            raise UserError(f"{name} must return {', '.join(self.names)}, and returns {len(values)} values")
+        return dict(zip(self.names, values, strict=True))
+
+
+@overload
+def tensor(function: Callable[[Any], Any], /) -> Any: ...
+
+
+@overload
+def tensor(*, shared: bool) -> Callable[[Callable[[Any], Any]], Any]: ...
+
+
+def tensor(function: Callable[[Any], Any] | None = None, /, *, shared: bool = False) -> Any:
+    """Decorator: the function computes the tensor of its name. It runs on first use; the value is kept.
+
+    It returns a tensor, or a list of tensors (features, scales).
+
+    shared: it is computed once in a step for all updates, also for those with fresh tensors: a draw that they have in
+    common. It calls no network, and is computed without gradients.
+    """
+
+    def made(function: Callable[[Any], Any]) -> Equation:
+        return Equation(function, (function.__name__,), shared=shared)
+
+    return made if function is None else made(function)
+
+
+def tensors(*names: str, shared: bool = False) -> Callable[[Callable[[Any], Any]], Any]:
     """Decorator: the function computes several tensors at once and returns them in the order of `names`.
 
     The name of the function is free:
 
         @tensors("content_A", "style_real_A")
         def encoded_A(self): return self.AE_A.encode(self.real_A)
+
+    shared: as for `tensor`.
     """
-    return lambda equation: _Several(equation, names)
-
-
-class _Several(tensor):
-    def __init__(self, equation: Callable[[Any], Any], names: tuple[str, ...]) -> None:
-        super().__init__(equation)
-        self.names = names
-
-    def __get__(self, batch: Any, owner: type) -> Any:
-        return self if batch is None else tuple(batch[name] for name in self.names)
-
-    def values(self, batch: Any) -> Mapping[str, Any]:
-        values = tuple(self.equation(batch))
-        if len(values) != len(self.names):
-            raise UserError(f"{self.name} must return {', '.join(self.names)}, and returns {len(values)} values")
-        return dict(zip(self.names, values, strict=True))
+    return lambda function: _Several(function, names, shared=shared)

@@ -197,7 +197,7 @@ def open_run(
         ranks.barrier()
         if ranks.first:
             stack.enter_context(run_folder.locked())
-        record = make_record(resolved, dataset, ranks.count)
+        record = make_record(resolved, dataset, shapes.applied, ranks.count)
         checkpoint = None if fresh else _checkpoint(run_folder, record, ranks)
         # Built before anything is written: a run that fails here leaves nothing that blocks the corrected command.
         trainer = Trainer(build(resolved, dataset, shapes, place, ranks, load=checkpoint is None), run_folder, record)

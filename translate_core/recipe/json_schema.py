@@ -14,9 +14,14 @@ from translate_core.components.docstrings import documentation_of
 from translate_core.components.registry import KINDS, RESERVED, Registration, Registry, kind_of_contract
 from translate_core.components.signature import Option, options_of_group
 from translate_core.components.weight import weight_schema
+from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
+from translate_core.contracts.update import updates_of
 from translate_core.recipe.default_sets import PAIRS
+from translate_core.recipe.losses import EVERY
+from translate_core.recipe.networks import FREEZE
 from translate_core.recipe.training import Training
+from translate_core.recipe.updates import MEANINGS, UPDATE_OPTIONS
 
 Schema = dict[str, Any]
 
@@ -93,6 +98,7 @@ class _Writer:
                 },
                 "optimizer": self._per_side("optimizer", self._all_sides(), whole=False),
                 "schedule": _or_null(self._per_side("schedule", self._all_sides(), whole=False)),
+                "updates": _updates(),
                 "training": _ref("training"),
                 **self._named_blocks(),
             },
@@ -113,6 +119,7 @@ class _Writer:
             "losses": {"type": "object", "additionalProperties": _or_null(_ref("part.loss"))},
             "optimizer": self._per_side("optimizer", self._all_sides(), whole=False, part=True),
             "schedule": _or_null(self._per_side("schedule", self._all_sides(), whole=False, part=True)),
+            "updates": _updates(),
             "training": _ref("part.training"),
             **self._named_blocks(),
         }
@@ -159,7 +166,8 @@ class _Writer:
 
     def _of_method(self, name: str) -> Schema:
         """The constraints of a method on other blocks: its roles, its sides, no block of a kind without a role."""
-        roles = self.registry.get("method", name).component.roles  # type: ignore[attr-defined]
+        method: type[Method] = self.registry.get("method", name).component  # type: ignore[assignment]
+        roles = method.roles
         kinds = {role.kind for role in roles}
         properties: dict[str, Schema] = {
             "networks": {
@@ -168,6 +176,7 @@ class _Writer:
             },
             "optimizer": self._per_side("optimizer", sides(roles), whole=True),
             "schedule": _or_null(self._per_side("schedule", sides(roles), whole=True)),
+            "updates": {"propertyNames": {"enum": [update.name for update in updates_of(method.order)]}},
             **{kind.name: _NULL for kind in KINDS.values() if kind.network and kind.name not in kinds},
         }
         chosen = {"properties": {"method": _type_is(name)}, "required": ["method"]}
@@ -245,13 +254,18 @@ class _Writer:
         }
 
     def _engine_key(self, key: str, registration: Registration) -> Schema:
-        schemas: Mapping[str, Schema] = {
-            "init": _ref("init"),
-            "init_from": {"type": ["string", "null"]},
-            "pairs": _plain(PAIRS.annotation),
-            "weight": weight_schema(registration),
-        }
-        return {"description": ENGINE_KEYS[key].meaning, **schemas[key]}
+        if key == "weight":
+            schema = weight_schema(registration)
+        else:
+            schema = {
+                "init": _ref("init"),
+                "init_from": {"type": ["string", "null"]},
+                "optimizer": _or_null(_ref("part.optimizer")),
+                "freeze": _plain(FREEZE.annotation),
+                "every": _plain(EVERY.annotation),
+                "pairs": _plain(PAIRS.annotation),
+            }[key]
+        return {"description": ENGINE_KEYS[key].meaning, **schema}
 
     def _option(self, option: Option, meaning: str) -> Schema:
         if option.nested is not None:
@@ -287,6 +301,18 @@ _PLUGINS: Schema = {
     "type": ["array", "null"],
     "items": {"type": "string"},
 }
+
+
+def _updates() -> Schema:
+    """The block of updates, by name."""
+    options = {
+        name: {"description": MEANINGS[name], **_plain(option.annotation)} for name, option in UPDATE_OPTIONS.items()
+    }
+    return {
+        "description": "By update: how often it takes place, and the largest norm of its gradient.",
+        "type": ["object", "null"],
+        "additionalProperties": _or_null({"type": "object", "additionalProperties": False, "properties": options}),
+    }
 
 
 def _plain(annotation: Any) -> Schema:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from translate_core.components.blocks import Block
+from translate_core.components.registry import NETWORK_KINDS
+from translate_core.components.signature import Option
+from translate_core.contracts.length import Length
 from translate_core.contracts.role import Role
 from translate_core.errors import did_you_mean
 from translate_core.recipe.reader import RecipeReader
@@ -15,12 +18,18 @@ from translate_core.runtime.yaml12 import show
 
 Blocks = Mapping[str, Mapping[str, Any]]
 
+FREEZE = Option("freeze", Length | bool, False, required=False, nested=None, group=None)
+"""The engine's key of a network that is not trained, or not at first."""
+
 
 def resolve_networks(reader: RecipeReader, roles: Sequence[Role]) -> tuple[dict[str, ResolvedNetwork], dict[str, Any]]:
     """The networks by role, and their part of the record by key of the recipe."""
     overrides = reader.named_blocks("networks")
     _check_names(reader, overrides, [role.name for role in roles])
-    shared = {kind: _shared_block(reader, kind, overrides) for kind in dict.fromkeys(role.kind for role in roles)}
+    kinds = dict.fromkeys(role.kind for role in roles)
+    shared = {
+        kind: _shared_block(reader, kind, [role for role in roles if role.kind == kind], overrides) for kind in kinds
+    }
     networks: dict[str, ResolvedNetwork] = {}
     record: dict[str, Any] = {}
     for role in roles:
@@ -33,7 +42,7 @@ def resolve_networks(reader: RecipeReader, roles: Sequence[Role]) -> tuple[dict[
         if network is None:
             continue
         networks[role.name] = network
-        if role.name in overrides:
+        if role.name in overrides or shared[role.kind] is None:
             record.setdefault("networks", {})[role.name] = _record(network)
         else:
             record[role.kind] = _record(network)
@@ -52,14 +61,16 @@ def _check_names(reader: RecipeReader, overrides: Blocks, names: Sequence[str]) 
             )
 
 
-def _shared_block(reader: RecipeReader, kind: str, overrides: Blocks) -> Mapping[str, Any] | None:
-    """The block for all networks of a kind. It may be missing if each network has its own under `networks`."""
+def _shared_block(
+    reader: RecipeReader, kind: str, roles: Sequence[Role], overrides: Blocks
+) -> Mapping[str, Any] | None:
+    """The block for all networks of a kind. It may be missing if each has its own under `networks`, or a default."""
     value = reader.data.get(kind)
     if isinstance(value, Mapping):
         return value
     if value is not None:
         reader.fault(kind, reader.blocks.not_a_block(kind, value))
-    elif not any("type" in block for block in overrides.values()):
+    elif not any("type" in overrides.get(role.name, {}) or role.default for role in roles):
         reader.missing(kind, kind)
     return None
 
@@ -82,9 +93,11 @@ class _Value:
 
 def _value(role: Role, shared: Mapping[str, Any] | None, override: Mapping[str, Any] | None) -> _Value | None:
     """The block of a network: the shared one, its own, or its own merged into the shared one; None if it has none."""
+    path = f"networks.{role.name}"
+    if shared is None and role.default:
+        return _Value({"type": role.default, **(override or {})}, path, {})
     if override is None:
         return _Value(shared, role.kind, {}) if shared is not None else None
-    path = f"networks.{role.name}"
     if "type" in override or shared is None:
         return _Value(override, path, {})
     return _Value({**shared, **override}, path, {key: role.kind for key in shared if key not in override})
@@ -96,7 +109,67 @@ def _network(reader: RecipeReader, role: Role, value: _Value) -> ResolvedNetwork
     init_from = value.block.get("init_from")
     if init_from is not None and not isinstance(init_from, str):
         reader.fault(value.path_of("init_from"), f"must be the path of a file of weights, not {show(init_from)}")
-    return ResolvedNetwork(role, block, init, init_from, value.path) if block is not None else None
+    freeze = reader.blocks.value(FREEZE, value.block.get("freeze", False), value.path_of("freeze"))
+    if block is None or freeze is None:
+        return None
+    _check_supplied(reader, role, block, value)
+    return ResolvedNetwork(role, block, init, init_from, value.path, freeze=freeze)
+
+
+def _check_supplied(reader: RecipeReader, role: Role, block: Block, value: _Value) -> None:
+    """Faults where a component does not take what the engine and the method supply, or needs more."""
+    component, supplied = block.registration, role.supplied()
+    for name in component.supplied:
+        if name not in supplied:
+            reader.fault(
+                value.path_of("type"),
+                f"{component.name} needs `{name}`, which the method does not supply for {role.name}: "
+                f"it is for another method",
+            )
+    for name in supplied:
+        if name not in component.supplied:
+            reader.fault(
+                value.path_of("type"),
+                f"the method supplies `{name}` for {role.name}, which {component.name} does not take: "
+                f"choose a {role.kind} that is for this method",
+            )
+
+
+def resolve_own_optimizers(
+    reader: RecipeReader,
+    networks: Mapping[str, ResolvedNetwork],
+    optimizers: Mapping[str, Block],
+    record: dict[str, Any],
+) -> dict[str, ResolvedNetwork]:
+    """The networks with the optimizers that differ from those of their sides; adds these to the record."""
+    shared = {kind: value for kind in NETWORK_KINDS if isinstance(value := reader.data.get(kind), Mapping)}
+    overrides = reader.named_blocks("networks")
+    resolved = {}
+    for name, network in networks.items():
+        own, path = overrides.get(name, {}), f"networks.{name}"
+        if "optimizer" not in own and "type" not in own:
+            own, path = shared.get(network.role.kind, {}), network.role.kind
+        options = own.get("optimizer")
+        side = optimizers.get(network.role.side)
+        block = _own_optimizer(reader, options, f"{path}.optimizer", side) if options is not None and side else None
+        resolved[name] = replace(network, optimizer=block)
+        if block is not None and options is not None:
+            entry = record["networks"][name] if name in record.get("networks", {}) else record[network.role.kind]
+            entry["optimizer"] = {key: block.record[key] for key in options}
+    return resolved
+
+
+def _own_optimizer(reader: RecipeReader, options: object, path: str, side: Block) -> Block | None:
+    name = side.registration.name
+    if not isinstance(options, Mapping):
+        reader.fault(path, f"must be a mapping of options of {name}, not {show(options)}")
+        return None
+    if options.get("type", name) != name:
+        reader.fault(
+            f"{path}.type", f"must be {name}, that of its side: a side has one optimizer, whose options may differ"
+        )
+        return None
+    return reader.block("optimizer", {**side.record, **options}, path)
 
 
 def _init(reader: RecipeReader, value: _Value) -> Block | None:
@@ -113,6 +186,8 @@ def _record(network: ResolvedNetwork) -> dict[str, Any]:
         record["init"] = dict(network.init.record)
     if network.init_from is not None:
         record["init_from"] = network.init_from
+    if network.freeze is not False:
+        record["freeze"] = FREEZE.dump(network.freeze)
     return record
 
 

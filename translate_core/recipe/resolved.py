@@ -10,8 +10,10 @@ from typing import Any
 from translate_core.components.blocks import Block
 from translate_core.components.plugins import LoadedPlugins
 from translate_core.components.weight import Ramp
+from translate_core.contracts.length import Length
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role
+from translate_core.contracts.update import Update
 from translate_core.recipe.file import subject_of
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.training import Training
@@ -22,7 +24,8 @@ class ResolvedNetwork:
     """The network of one role.
 
     init: draws its weights, None if no plugin registers a default. init_from: a file of weights that replaces them.
-    path: the block of the recipe that describes it, for messages.
+    optimizer: with the options that differ from those of its side, None if none do. freeze: how long it is not trained;
+    True for the whole run. path: the block of the recipe that describes it, for messages.
     """
 
     role: Role
@@ -30,14 +33,29 @@ class ResolvedNetwork:
     init: Block | None
     init_from: str | None
     path: str
+    optimizer: Block | None = None
+    freeze: Length | bool = False
+
+    def frozen(self, step: int, epoch: int) -> bool:
+        """Whether it is not trained in a step, counted from 0. epoch: steps in an epoch."""
+        return step < self.freeze.steps(epoch) if isinstance(self.freeze, Length) else self.freeze
+
+
+@dataclass(frozen=True)
+class ResolvedUpdate:
+    """An update of the method. clip: the largest norm of its gradient, None for any."""
+
+    update: Update
+    clip: float | None
 
 
 @dataclass(frozen=True)
 class ResolvedLoss:
-    """A loss with its weight, which multiplies the part that is defined for the generators."""
+    """A loss with its weight. every: it is evaluated in every n-th run of its update."""
 
     block: Block
     weight: float | Ramp
+    every: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,7 @@ class ResolvedRecipe:
     method: Method
     data: Block
     networks: Mapping[str, ResolvedNetwork]
+    updates: tuple[ResolvedUpdate, ...]
     losses: Mapping[str, ResolvedLoss]
     optimizers: Mapping[str, Block]
     schedules: Mapping[str, Block]

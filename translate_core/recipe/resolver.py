@@ -8,19 +8,23 @@ from typing import Any
 
 from translate_core.components.blocks import Block, BlockReader
 from translate_core.components.plugins import LoadedPlugins, load_plugins
-from translate_core.components.registry import KINDS
+from translate_core.components.registry import KINDS, NETWORK_KINDS
 from translate_core.components.signature import options_of_group
+from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
-from translate_core.errors import Fault, RecipeError, did_you_mean, in_order
+from translate_core.contracts.tables import table_faults
+from translate_core.contracts.update import updates_of
+from translate_core.errors import Fault, RecipeError, did_you_mean, explain, in_order
 from translate_core.recipe.default_sets import resolve_metrics, resolve_observers
 from translate_core.recipe.file import subject_of
 from translate_core.recipe.losses import resolve_losses
-from translate_core.recipe.networks import resolve_networks
+from translate_core.recipe.networks import resolve_networks, resolve_own_optimizers
 from translate_core.recipe.per_side import resolve_per_side
 from translate_core.recipe.reader import RecipeReader
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.training import Training, operation_keys, resolve_training
+from translate_core.recipe.updates import resolve_updates
 from translate_core.runtime.yaml12 import show
 
 
@@ -41,14 +45,17 @@ def _resolved(path: Path | None, reader: RecipeReader, plugins: LoadedPlugins, l
     """Every part resolved in turn. listed: the plugins of the recipe, which `plugins` has loaded."""
     method_block = reader.required_block("method", "method")
     method: Method | None = reader.construct("method", method_block) if method_block is not None else None
-    _check_keys(reader, method)
     data_block = reader.required_block("data", "dataset")
-    if data_block is not None:
-        reader.construct("data", data_block)  # for the faults of its constructor
+    data: Dataset | None = reader.construct("data", data_block) if data_block is not None else None
+    if method is not None and data is not None:
+        method = _on(reader, method, data)
+    _check_keys(reader, method)
     networks, network_records = resolve_networks(reader, method.roles) if method is not None else ({}, {})
-    losses, loss_records = resolve_losses(reader)
     names = sides(method.roles) if method is not None else None
+    losses, loss_records = resolve_losses(reader, names)
+    updates, update_record = resolve_updates(reader, updates_of(method.order)) if method is not None else ((), {})
     optimizers, optimizer_record = resolve_per_side(reader, "optimizer", names, required=True)
+    networks = resolve_own_optimizers(reader, networks, optimizers, network_records)
     schedules, schedule_record = resolve_per_side(reader, "schedule", names, required=False)
     metrics, metric_record = resolve_metrics(reader)
     observers, observer_records = resolve_observers(reader)
@@ -67,6 +74,7 @@ def _resolved(path: Path | None, reader: RecipeReader, plugins: LoadedPlugins, l
         "losses": loss_records,
         **optimizer_record,
         **schedule_record,
+        **update_record,
         **metric_record,
         "observers": observer_records,
         "training": training[1],
@@ -78,6 +86,7 @@ def _resolved(path: Path | None, reader: RecipeReader, plugins: LoadedPlugins, l
         method=method,
         data=data_block,
         networks=networks,
+        updates=updates,
         losses=losses,
         optimizers=optimizers,
         schedules=schedules,
@@ -87,6 +96,19 @@ def _resolved(path: Path | None, reader: RecipeReader, plugins: LoadedPlugins, l
         record=_in_order_of(reader.data, record),
         operation=_operation_keys(data_block),
     )
+
+
+def _on(reader: RecipeReader, method: Method, data: Dataset) -> Method | None:
+    """The method on these data; None, and faults, if it cannot use them or its tables are wrong then."""
+    try:
+        method.on(data)
+    except Exception as error:  # a component may raise anything
+        reader.fault("method", explain(error))
+        return None
+    faults = table_faults(method, NETWORK_KINDS)
+    for message in faults:
+        reader.fault("method", message)
+    return None if faults else method
 
 
 def _listed_plugins(data: Mapping[str, Any], faults: list[Fault]) -> list[str]:
@@ -102,11 +124,12 @@ def _check_keys(reader: RecipeReader, method: Method | None) -> None:
     if method is not None:
         kinds = [role.kind for role in method.roles]
     else:
-        kinds = [kind.name for kind in KINDS.values() if kind.network]
+        kinds = list(NETWORK_KINDS)
     known = [
         *("method", "data"),
         *dict.fromkeys(kinds),
-        *("networks", "losses", "optimizer", "schedule", "training", "metrics", "observers", "plugins"),
+        *("networks", "losses", "optimizer", "schedule", "updates", "training"),
+        *("metrics", "observers", "plugins"),
     ]
     similar = [*known, *(f"training.{name}" for name in options_of_group(Training))]
     for key, value in reader.data.items():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from translate_core.components.signature import options_of_group
 from translate_core.contracts.length import Length
+from translate_core.recipe.ema import Decay, EMASettings
 from translate_core.recipe.reader import RecipeReader
 
 _OPERATION = {"operation": True}
@@ -28,8 +29,10 @@ class Training:
         precision: fp32; bf16 or fp16 (networks under autocast, fp16 with loss scaling); fp64.
         channels_last: keep images and weights in NHWC order, which is faster for convolutions.
         compile: compile the networks with torch.compile.
-        ema: decay per step of an exponential moving average of the generators' weights, which samples, metrics and
-            translations then use; null for none. In early steps the decay is at most (1 + step) / (10 + step).
+        ema: decay of an exponential moving average of the weights, which samples, metrics and translations then use;
+            null for none. In early steps the decay is at most (1 + step) / (10 + step). A block has more:
+            {decay: 0.995, every: 8 steps, from: 30000 steps} updates the average every 8 steps and only copies the
+            weights in the first 30000.
         log_every: how often losses are read and logged.
         checkpoint_every: how often to save a checkpoint.
         keep_checkpoints: number of newest checkpoints to keep.
@@ -46,7 +49,7 @@ class Training:
     precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
     channels_last: bool = True
     compile: bool = False
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ema: Decay | EMASettings | None = None
     log_every: Length = field(default=Length(10, "steps"), metadata=_OPERATION)
     checkpoint_every: Length = field(default=Length(1, "epochs"), metadata=_OPERATION)
     keep_checkpoints: PositiveInt = field(default=3, metadata=_OPERATION)
@@ -69,8 +72,10 @@ def resolve_training(reader: RecipeReader) -> tuple[Training, dict[str, Any]] | 
     result: tuple[Training, dict[str, Any]] | None = reader.blocks.group(Training, value, "training")
     if result is None:
         return None
-    for item in fields(Training):
-        length = getattr(result[0], item.name)
+    lengths = {item.name: getattr(result[0], item.name) for item in fields(Training)}
+    if isinstance(result[0].ema, EMASettings):
+        lengths["ema.every"] = result[0].ema.every
+    for name, length in lengths.items():
         if isinstance(length, Length) and length.count == 0:
-            reader.fault(f"training.{item.name}", "must be at least 1 step")
+            reader.fault(f"training.{name}", "must be at least 1 step")
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from translate_core.storage.trust import signature_of
 FORMAT = 1
 
 
-def make_record(recipe: ResolvedRecipe, dataset: Dataset, ranks: int) -> dict[str, Any]:
-    """The record of a run, in its folder and in every checkpoint: plain data, as JSON would return it."""
+def make_record(recipe: ResolvedRecipe, dataset: Dataset, applied: Sequence[str], ranks: int) -> dict[str, Any]:
+    """The record of a run, in its folder and in every checkpoint: plain data, as JSON would return it.
+
+    applied: the networks that translations use.
+    """
     files = {entry: {"path": str(path), "sha256": sha256_of(path)} for entry, path in recipe.plugins.files.items()}
     record = {
         "format": FORMAT,
@@ -37,6 +40,7 @@ def make_record(recipe: ResolvedRecipe, dataset: Dataset, ranks: int) -> dict[st
         ),
         "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not hold
         "data": {"fingerprint": dataset.fingerprint(), "channels": dict(dataset.channels), "size": dataset.size},
+        "applied": list(applied),
         "ranks": ranks,
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -12,9 +12,9 @@ from torch.amp.grad_scaler import GradScaler
 
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
-from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision
-from translate_core.contracts.role import GENERATORS
+from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision, evaluation_mode
 from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order
+from translate_core.recipe.ema import EMASettings, ema_settings
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import seeded
 from translate_core.runtime.ranks import Ranks
@@ -22,9 +22,12 @@ from translate_core.storage import weights
 from translate_core.storage.checkpoints import Stateful
 from translate_core.training.channels_last import to_channels_last
 from translate_core.training.ema import EMA
+from translate_core.training.last_losses import LastLosses
 from translate_core.training.loader import Sampling
-from translate_core.training.phase import Phase, WatchedSchedule, WeightedLoss
-from translate_core.training.shape_check import ShapeCheck, check_shapes
+from translate_core.training.phase import Phase, WeightedLoss
+from translate_core.training.schedule import WatchedSchedule
+from translate_core.training.shape_check import ShapeCheck, check_shapes, of_loss
+from translate_core.training.side import SideOptimizer, build_optimizer
 
 
 @dataclass
@@ -32,7 +35,8 @@ class Assembly:
     """Everything that a trainer works with.
 
     shapes: the result of the shape check. evaluation_networks: the networks that samples, metrics and translations use:
-    the EMA where there is one. ema: by network. epoch, length: in steps.
+    the EMA where there is one. ema: by network. sides: the optimizers. epoch, length: in steps.
+    last_losses: the last values of the logged losses.
     """
 
     recipe: ResolvedRecipe
@@ -47,9 +51,11 @@ class Assembly:
     evaluation_networks: Mapping[str, Network]
     ema: Mapping[str, EMA]
     losses: Sequence[WeightedLoss]
+    sides: Mapping[str, SideOptimizer]
     phases: Sequence[Phase]
     epoch: int
     length: int
+    last_losses: LastLosses = field(default_factory=LastLosses)
 
     @property
     def method(self) -> Method:
@@ -60,12 +66,14 @@ class Assembly:
         """The parts of a checkpoint that are equal on all ranks, by name."""
         parts: dict[str, Stateful] = {f"networks/{name}": network.module for name, network in self.networks.items()}
         parts.update({f"ema/{name}": ema for name, ema in self.ema.items()})
-        for phase in self.phases:
-            parts[f"optimizers/{phase.side}"] = phase.optimizer
-            if phase.schedule.uses_losses:
-                parts[f"schedules/{phase.side}"] = phase.schedule
-            if phase.scaler is not None:
-                parts[f"scalers/{phase.side}"] = phase.scaler
+        for name, side in self.sides.items():
+            parts[f"optimizers/{name}"] = side.optimizer
+            if side.schedule.uses_losses:
+                parts[f"schedules/{name}"] = side.schedule
+            if side.scaler is not None:
+                parts[f"scalers/{name}"] = side.scaler
+        if any(phase.lazy for phase in self.phases):
+            parts["last_losses"] = self.last_losses
         return parts
 
     def rank_parts(self) -> dict[str, Stateful]:
@@ -74,15 +82,17 @@ class Assembly:
 
     @contextmanager
     def evaluation_mode(self) -> Iterator[Mapping[str, Network]]:
-        """Yields the evaluation networks, in evaluation mode; restores training mode at the end."""
-        modules = [network.module for network in self.networks.values()]
-        for module in modules:
-            module.eval()
-        try:
+        """Yields the evaluation networks, in evaluation mode; restores the mode of each at the end."""
+        with evaluation_mode(network.module for network in self.networks.values()):
             yield self.evaluation_networks
-        finally:
-            for module in modules:
-                module.train()
+
+    def freeze(self, step: int) -> frozenset[str]:
+        """Freezes the networks that are not trained in a step, and trains the others on; returns the frozen ones."""
+        frozen = frozenset(name for name in self.networks if self.recipe.networks[name].frozen(step, self.epoch))
+        for name, network in self.networks.items():
+            if network.frozen != (name in frozen):
+                network.freeze(name in frozen)
+        return frozen
 
 
 def open_data(recipe: ResolvedRecipe) -> Dataset:
@@ -140,13 +150,17 @@ def build(
     calls = Calls()
     modules = build_networks(recipe, shapes.networks, dataset.channels, device, load=load)
     networks = {name: Network(shapes.networks[name].role, module, calls, precision) for name, module in modules.items()}
-    ema = _ema(modules, shapes, training.ema)
+    ema = _ema(modules, shapes, ema_settings(training.ema), epoch)
     if training.compile:
         for network in networks.values():
             network.compile()
     averaged = {name: Network(networks[name].role, item.module, calls, precision) for name, item in ema.items()}
     losses = _losses(recipe, device, precision)
-    phases = [_phase(recipe, side, networks, losses, length, epoch, device, ranks) for side in shapes.sides]
+    sides = {
+        side: _side(recipe, side, networks, losses, length, epoch, device, ranks)
+        for side in dict.fromkeys(item.update.side for item in recipe.updates if item.update.name in shapes.updates)
+    }
+    phases = _phases(recipe, shapes, networks, losses, sides)
     return Assembly(
         recipe=recipe,
         dataset=dataset,
@@ -160,6 +174,7 @@ def build(
         evaluation_networks={**networks, **averaged},
         ema=ema,
         losses=losses,
+        sides=sides,
         phases=phases,
         epoch=epoch,
         length=length,
@@ -189,6 +204,8 @@ def build_networks(
                 weights.load_into(module, network.init_from, name)
             except UserError as error:
                 faults.append(Fault(f"{network.path}.init_from", str(error)))
+        if network.freeze is True:
+            module.requires_grad_(False)
         module.to(device, PRECISIONS[training.precision].dtype)
         if training.channels_last:
             to_channels_last(module)
@@ -198,10 +215,14 @@ def build_networks(
     return modules
 
 
-def _ema(modules: Mapping[str, nn.Module], shapes: ShapeCheck, decay: float | None) -> dict[str, EMA]:
-    if decay is None:
+def _ema(
+    modules: Mapping[str, nn.Module], shapes: ShapeCheck, settings: EMASettings | None, epoch: int
+) -> dict[str, EMA]:
+    """The averages of the networks that the directions use."""
+    if settings is None:
         return {}
-    return {name: EMA(modules[name], decay) for name, item in shapes.networks.items() if item.role.side == GENERATORS}
+    start = None if settings.start is None else settings.start.steps(epoch)
+    return {name: EMA(modules[name], settings.decay, settings.every.steps(epoch), start) for name in shapes.applied}
 
 
 def _losses(recipe: ResolvedRecipe, device: torch.device, precision: Precision) -> list[WeightedLoss]:
@@ -210,11 +231,49 @@ def _losses(recipe: ResolvedRecipe, device: torch.device, precision: Precision) 
         with seeded(recipe.training.seed, "loss", name):
             loss = item.block()
             loss.prepare(recipe.method)
-        losses.append(WeightedLoss(name, loss.to(device, precision.dtype), item.weight))
+        losses.append(WeightedLoss(name, loss.to(device, precision.dtype), item.weight, item.every))
     return losses
 
 
-def _phase(
+def _phases(
+    recipe: ResolvedRecipe,
+    shapes: ShapeCheck,
+    networks: Mapping[str, Network],
+    losses: Sequence[WeightedLoss],
+    sides: Mapping[str, SideOptimizer],
+) -> list[Phase]:
+    """A phase for each update that has a loss."""
+    updates = [item for item in recipe.updates if item.update.name in shapes.updates]
+    phases = []
+    for item in updates:
+        found = shapes.updates[item.update.name]
+        phases.append(
+            Phase(
+                item.update,
+                [loss for loss in losses if loss.name in found.needed],
+                sides[item.update.side],
+                _parameters(item.update.side, networks, losses),
+                alone=sum(other.update.side == item.update.side for other in updates) == 1,
+                through=found.through,
+                needed=found.needed,
+                trained=found.trained,
+                clip=item.clip,
+            )
+        )
+    return phases
+
+
+def _parameters(
+    side: str, networks: Mapping[str, Network], losses: Sequence[WeightedLoss]
+) -> dict[str, list[nn.Parameter]]:
+    """What a side trains, by network or loss: the parameters that are not frozen for the whole run."""
+    owners = {name: network.module for name, network in networks.items() if network.role.side == side}
+    owners |= {of_loss(item.name): item.loss for item in losses if item.loss.trained_with() == side}
+    found = {name: [p for p in owner.parameters() if p.requires_grad] for name, owner in owners.items()}
+    return {name: parameters for name, parameters in found.items() if parameters}
+
+
+def _side(
     recipe: ResolvedRecipe,
     side: str,
     networks: Mapping[str, Network],
@@ -223,13 +282,10 @@ def _phase(
     epoch: int,
     device: torch.device,
     ranks: Ranks,
-) -> Phase:
-    owners = [network.module for network in networks.values() if network.role.side == side]
-    if side == GENERATORS:
-        owners += [item.loss for item in losses]
-    parameters = [p for owner in owners for p in owner.parameters() if p.requires_grad]
+) -> SideOptimizer:
+    own = {name: item.optimizer for name, item in recipe.networks.items() if item.optimizer is not None}
     try:
-        optimizer = recipe.optimizers[side](params=parameters)
+        optimizer, groups = build_optimizer(side, recipe.optimizers[side], own, _parameters(side, networks, losses))
     except ValueError as error:
         raise RecipeError(recipe.subject, [Fault("optimizer", str(error))]) from None
     scaler = GradScaler(device.type) if PRECISIONS[recipe.training.precision].scaled else None
@@ -237,4 +293,4 @@ def _phase(
         schedule = recipe.schedules[side](length=length, epoch=epoch)
     except ValueError as error:
         raise RecipeError(recipe.subject, [Fault("schedule", str(error))]) from None
-    return Phase(side, losses, parameters, optimizer, WatchedSchedule(schedule, epoch, ranks), scaler)
+    return SideOptimizer(side, optimizer, groups, WatchedSchedule(schedule, epoch, ranks), scaler)

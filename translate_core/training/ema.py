@@ -15,23 +15,34 @@ class EMA:
     Karras et al., CVPR 2018 (PGGAN), section 2.
     """
 
-    def __init__(self, source: nn.Module, decay: float) -> None:
+    def __init__(self, source: nn.Module, decay: float, every: int = 1, start: int | None = None) -> None:
+        """decay: the factor of the average. every: how often it is updated, in steps. start: the step from which it
+        averages, copying the weights until then; None for an average from the first step."""
         self.module = copy.deepcopy(source).eval().requires_grad_(False)
         self._source = source
         self._decay = decay
+        self._every = every
+        self._start = start
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Called after optimizer step `step`, counted from 0.
+        """Called after optimizer step `step`, counted from 0, of the network.
 
-        The decay is min(decay, (1 + step) / (10 + step)), so that the initial weights are forgotten early.
+        Without a start the decay is min(decay, (1 + step) / (10 + step)), so that the initial weights are forgotten
+        early.
         """
-        decay = min(self._decay, (1 + step) / (10 + step))
+        if (step + 1) % self._every:
+            return
         averaged: list[Tensor] = list(self.module.parameters())
         current: list[Tensor] = list(self._source.parameters())
-        torch._foreach_lerp_(averaged, current, 1.0 - decay)
+        torch._foreach_lerp_(averaged, current, 1.0 - self._decay_at(step))
         for mine, theirs in zip(self.module.buffers(), self._source.buffers(), strict=True):
             mine.copy_(theirs)
+
+    def _decay_at(self, step: int) -> float:
+        if self._start is None:
+            return min(self._decay, (1 + step) / (10 + step))
+        return self._decay if step >= self._start else 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """The averaged weights."""

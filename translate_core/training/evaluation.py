@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
-from translate_core.contracts.dataset import Item, TestSplit, to_uint8, to_unit_range
+from translate_core.contracts.dataset import Item, TestSplit
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.metric import Metric
 from translate_core.contracts.observer import Result, Sample
-from translate_core.contracts.role import GENERATORS
 from translate_core.runtime.randomness import Draws
 from translate_core.training.build import Assembly
+from translate_core.training.given import on_device
 from translate_core.training.inference import CroppedTensors, Inference
+from translate_core.training.pictures import as_picture
 from translate_core.training.shape_check import Comparison
 from translate_core.training.size_constraint import SizeConstraint
 
@@ -33,7 +33,7 @@ def samples(assembly: Assembly) -> list[Sample]:
                     *assembly.shapes.show[name],
                     *([direction.target_tensor] if direction.target_tensor in item else []),
                 ]
-                pictures = {tensor: _rgb(to_uint8(tensors[tensor])[0].cpu()) for tensor in show}
+                pictures = {tensor: as_picture(tensors[tensor]) for tensor in show}
                 rows.append(Sample(name, assembly.dataset.test[direction.source].name(index), pictures))
     return rows
 
@@ -52,12 +52,12 @@ def evaluate(assembly: Assembly) -> list[Result]:
 @contextmanager
 def _inference(assembly: Assembly) -> Iterator[Inference]:
     with assembly.evaluation_mode() as networks, torch.no_grad():
-        makers = (network.module for network in networks.values() if network.role.side == GENERATORS)
+        applied = (networks[name].module for name in assembly.shapes.applied)
         yield Inference(
             assembly.method,
             networks,
             assembly.calls,
-            SizeConstraint.of(makers),
+            SizeConstraint.of(applied),
             assembly.device,
             assembly.shapes.needed,
         )
@@ -90,12 +90,10 @@ def _evaluate_direction(
 
 def _tensors(assembly: Assembly, inference: Inference, direction: Direction, item: Item, index: int) -> CroppedTensors:
     """The tensors of one test image."""
-    dtype = assembly.precision.dtype
-    images = {name: to_unit_range(image[None].to(assembly.device), dtype) for name, image in item.items()}
+    batch = {name: value[None] for name, value in item.items()}
+    kinds = assembly.dataset.kinds
+    images = on_device(batch, kinds, assembly.device, assembly.precision.dtype)
+    images[direction.given] = images.pop(direction.source_tensor)
+    labels = direction.labels(1, assembly.device)
     draws = Draws(assembly.recipe.training.seed, 0, index, 0, "test")
-    return inference.tensors(direction.given, images, draws)
-
-
-def _rgb(image: Tensor) -> Tensor:
-    """(C, H, W) as three channels: grey repeated, of more than three the first three."""
-    return image[:3] if image.shape[0] >= 3 else image[:1].expand(3, -1, -1)
+    return inference.tensors(direction.given, images, draws, labels, direction.defaults())

@@ -16,8 +16,8 @@ from translate_core.training.size_constraint import SizeConstraint, crop
 class Inference:
     """Computes the tensors of a method for images of any size, without gradients.
 
-    Images are padded to the sizes that the networks take; the tensors computed from them are cropped to the size of the
-    images. `size_constraint` should be that of the networks that make images: discriminators do not affect padding.
+    Images and label maps are padded to the sizes that the networks take; the tensors computed from them are cropped to
+    the size of the images. `size_constraint` is that of the networks that the directions reach.
     """
 
     def __init__(
@@ -37,19 +37,30 @@ class Inference:
         self._needed = needed
 
     def tensors(
-        self, given: str, images: Mapping[str, Tensor], draws: Draws, values: Mapping[str, Tensor] | None = None
+        self,
+        given: str,
+        images: Mapping[str, Tensor],
+        draws: Draws,
+        values: Mapping[str, Tensor] | None = None,
+        options: Mapping[str, int | float] | None = None,
     ) -> CroppedTensors:
         """The tensors that follow from `images`, computed on first use.
 
-        given: the name of the image whose size tensors are cropped to. images: (N, C, H, W) in [-1, 1] on the device,
-        by name. draws: decides all randomness, that of dropout included. values: given tensors that are not images,
-        such as a style.
+        given: the name of the image whose size tensors are cropped to. images: (N, C, H, W) in [-1, 1], or label maps,
+        on the device, by name. draws: decides all randomness, that of dropout included. values: given tensors without
+        height and width, such as a style or a label. options: of the direction.
         """
         height, width = images[given].shape[-2:]
         padded = {name: self._size_constraint.pad(image) for name, image in images.items()}
         draws.reseed_ambient(self._device, given)
         bound = self._method.tensors(
-            {**padded, **(values or {})}, self._networks, self._calls, draws, grad=False, needed=self._needed
+            {**padded, **(values or {})},
+            self._networks,
+            self._calls,
+            draws,
+            grad=False,
+            needed=self._needed,
+            options=options,
         )
         return CroppedTensors(bound, (height, width))
 

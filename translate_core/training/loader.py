@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from translate_core.contracts.dataset import Item, TrainSplit
+from translate_core.contracts.given import Given
 from translate_core.errors import UserError, ended_by_component
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
@@ -56,18 +57,19 @@ class _Steps(TorchDataset[list[Item] | UserError]):
     Where a component ends the program, the error for the user is returned: of a worker that ends nothing else is known.
     """
 
-    def __init__(self, split: TrainSplit, sampling: Sampling) -> None:
+    def __init__(self, split: TrainSplit, sampling: Sampling, given: tuple[Given, ...]) -> None:
         self.split = split
         self.sampling = sampling
+        self.given = given
         self.epoch = sampling.epoch(len(split))
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._order = lru_cache(maxsize=8)(self._shuffled)
 
     def __getstate__(self) -> dict[str, object]:
         return {key: value for key, value in self.__dict__.items() if key != "_order"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._order = lru_cache(maxsize=8)(self._shuffled)
 
     def __getitem__(self, step: int) -> list[Item] | UserError:
         epoch, micro_batches = self.sampling.places(step, self.epoch)
@@ -82,11 +84,25 @@ class _Steps(TorchDataset[list[Item] | UserError]):
             return UserError(message)
 
     def _draw(self, epoch: int, place: int) -> Item:
-        index = int(self._order(epoch)[place]) if self.split.shuffled else place
-        return self.split.in_epoch(epoch).draw(index, numpy_generator(self.sampling.seed, "image", epoch, place))
+        """An example, with the tensors that further draws or other names add to it."""
+        item = self._example(epoch, place, 0)
+        examples = {0: item}
+        for given in self.given:
+            if given.draw not in examples:
+                examples[given.draw] = self._example(epoch, place, given.draw)
+        return {**item, **{given.name: examples[given.draw][given.of] for given in self.given}}
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        return numpy_generator(self.sampling.seed, "epoch", epoch).permutation(len(self.split))
+    def _example(self, epoch: int, place: int, draw: int) -> Item:
+        """What the dataset gives at a place of an epoch. draw: 0, or the number of a further, independent draw."""
+        # A further draw has an order of its own, so that what it gives is independent of the example.
+        further = ("draw", draw) if draw else ()
+        index = int(self._order(epoch, draw)[place]) if self.split.shuffled or draw else place
+        rng = numpy_generator(self.sampling.seed, "image", epoch, place, *further)
+        return self.split.in_epoch(epoch).draw(index, rng)
+
+    def _shuffled(self, epoch: int, draw: int) -> np.ndarray:
+        further = ("draw", draw) if draw else ()
+        return numpy_generator(self.sampling.seed, "epoch", epoch, *further).permutation(len(self.split))
 
     @staticmethod
     def _collate(items: list[Item]) -> Item:
@@ -105,14 +121,21 @@ class _From(Sampler[int]):
 
 
 def load_steps(
-    split: TrainSplit, sampling: Sampling, start: int, stop: int, workers: int, pin_memory: bool
+    split: TrainSplit,
+    sampling: Sampling,
+    given: tuple[Given, ...],
+    start: int,
+    stop: int,
+    workers: int = 0,
+    pin_memory: bool = False,
 ) -> Iterator[list[Item]]:
     """The micro-batches of steps `start` … `stop` - 1, prefetched by `workers` processes (0: loaded in this one).
 
+    given: tensors that need another draw of the data, or another name than the dataset's.
     Raises UserError where a dataset ended the program that drew from it.
     """
     loaded = DataLoader(
-        _Steps(split, sampling),
+        _Steps(split, sampling, given),
         batch_size=None,
         sampler=_From(start, stop),
         num_workers=workers,

@@ -1,93 +1,55 @@
-"""A phase: the update of one side as it runs."""
+"""A phase: an update of the method as it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
 
 from translate_core.components.weight import Ramp
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls
-from translate_core.contracts.role import GENERATORS
-from translate_core.contracts.schedule import Schedule
+from translate_core.contracts.update import Update
 from translate_core.errors import UserError
 from translate_core.runtime.ranks import Ranks
+from translate_core.training.side import SideOptimizer
 
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """A loss under its name in the recipe. weight: multiplies the parts of its function for the generators."""
+    """A loss under its name in the recipe.
+
+    weight: multiplies the parts of its weighted functions. every: it is evaluated in every n-th run of its update.
+    """
 
     name: str
     loss: Loss
     weight: float | Ramp
+    every: int = 1
 
-    def compute(self, side: str, tensors: Method, calls: Calls) -> dict[str, Tensor]:
-        """Its weighted parts for one side, by the name they are logged under; empty if it has none for that side."""
-        with calls.by_loss_of(side):
-            parts = self.loss.generator_loss(tensors) if side == GENERATORS else self.loss.discriminator_loss(tensors)
+    def compute(self, side: str, tensors: Method, calls: Calls, trained: frozenset[str]) -> dict[str, Tensor]:
+        """Its weighted parts for one side, by name; empty if it has none for that side.
+
+        trained: the networks that the update trains. Raises UserError for anything but named scalars.
+        """
+        with calls.by_loss(trained):
+            parts = self.loss.parts(side, tensors)
         if not isinstance(parts, Mapping) or not all(
             isinstance(value, Tensor) and value.dim() == 0 for value in parts.values()
         ):
             raise UserError(f"must return named scalars, such as {{'rec_A': tensor(0.5)}}, not {_described(parts)}")
-        weight = self._weight_at(tensors.step) if side == GENERATORS else 1.0
-        return {f"{self.name}/{part}": value * weight for part, value in parts.items()}
+        weight = self._weight_at(tensors.step) if self.weighted(side) else 1.0
+        return {part: value * weight for part, value in parts.items()}
 
-    def total_name(self, side: str) -> str:
-        """The name under which the sum of its parts is logged."""
-        return self.name if side == GENERATORS else f"{self.name}/{side}"
+    def weighted(self, side: str) -> bool:
+        """Whether the weight multiplies its parts for a side."""
+        return side in self.loss.functions and self.loss.functions[side].weighted
 
     def _weight_at(self, step: int) -> float:
         return self.weight.at(step) if isinstance(self.weight, Ramp) else self.weight
-
-
-class WatchedSchedule:
-    """A schedule, with the sum of the side's losses over the current epoch if the schedule uses it.
-
-    The sum is read once an epoch. uses_losses: whether the schedule overrides `after_epoch`; then it has state, which
-    checkpoints keep.
-    """
-
-    def __init__(self, schedule: Schedule, epoch: int, ranks: Ranks) -> None:
-        self._schedule = schedule
-        self._epoch = epoch
-        self._ranks = ranks
-        self.uses_losses = type(schedule).after_epoch is not Schedule.after_epoch
-        self._sum: Tensor | None = None
-
-    def factor(self, step: int) -> float:
-        """The factor of the schedule at a step."""
-        return self._schedule.factor(step)
-
-    def add(self, loss: Tensor) -> None:
-        """Adds the detached total loss of one micro-batch."""
-        if self.uses_losses:
-            self._sum = loss if self._sum is None else self._sum + loss
-
-    def after_update(self, step: int, count: int) -> None:
-        """Called after optimizer step `step`, counted from 0, of `count` micro-batches."""
-        if self.uses_losses and (step + 1) % self._epoch == 0:
-            assert self._sum is not None
-            self._schedule.after_epoch(float(self._ranks.mean(self._sum)) / (count * self._epoch))
-            self._sum = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of the schedule and the sum, averaged over ranks so that each rank can resume from it."""
-        return {
-            "schedule": self._schedule.state_dict(),
-            "sum": None if self._sum is None else self._ranks.mean(self._sum),
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores both."""
-        self._schedule.load_state_dict(state_dict["schedule"])
-        self._sum = state_dict["sum"]
 
 
 @dataclass(frozen=True)
@@ -102,62 +64,95 @@ class PhaseLosses:
 
 
 class Phase:
-    """The update of one side: its losses, parameters, optimizer and schedule."""
+    """An update of the method: its losses, the parameters that it trains, and the optimizer of its side.
+
+    through: whether its gradients pass through the tensors of the method. needed: by loss, the tensors that it uses.
+    trained: by loss, what it trains: networks, and losses with parameters.
+    """
 
     def __init__(
         self,
-        side: str,
+        update: Update,
         losses: Sequence[WeightedLoss],
-        parameters: list[nn.Parameter],
-        optimizer: torch.optim.Optimizer,
-        schedule: WatchedSchedule,
-        scaler: GradScaler | None,
+        optimizer: SideOptimizer,
+        parameters: Mapping[str, Sequence[nn.Parameter]],
+        *,
+        alone: bool,
+        through: bool,
+        needed: Mapping[str, frozenset[str]],
+        trained: Mapping[str, frozenset[str]],
+        clip: float | None = None,
     ) -> None:
-        self.side = side
-        self.parameters = parameters
+        """parameters: by network or loss of the side. alone: whether its side has no other update."""
+        self.update = update
         self.optimizer = optimizer
-        self.schedule = schedule
-        self.scaler = scaler
+        self.through = through
         self._losses = tuple(losses)
-        self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._parameters = parameters
+        self._alone = alone
+        self._needed = needed
+        self._trained = trained
+        self._clip = clip
 
-    def losses(self, tensors: Method, calls: Calls) -> PhaseLosses:
-        """Evaluates every loss of this side. Changes no state."""
+    @property
+    def lazy(self) -> bool:
+        """Whether there are steps that do not evaluate all its losses."""
+        return self.update.every > 1 or any(loss.every > 1 for loss in self._losses)
+
+    def due(self, step: int) -> tuple[WeightedLoss, ...]:
+        """The losses that are evaluated in a step, counted from 0; none where the update does not take place."""
+        if (step + 1) % self.update.every:
+            return ()
+        run = (step + 1) // self.update.every - 1
+        return tuple(loss for loss in self._losses if run % loss.every == 0)
+
+    def needed(self, due: Sequence[WeightedLoss]) -> frozenset[str]:
+        """The tensors that these losses use."""
+        return frozenset().union(*(self._needed[loss.name] for loss in due))
+
+    def trained(self, due: Sequence[WeightedLoss], frozen: Collection[str]) -> frozenset[str]:
+        """What these losses train. frozen: networks that are not trained at present."""
+        return frozenset().union(*(self._trained[loss.name] for loss in due)).difference(frozen)
+
+    def losses(
+        self, due: Sequence[WeightedLoss], tensors: Method, calls: Calls, trained: frozenset[str]
+    ) -> PhaseLosses:
+        """Evaluates these losses. Changes no state of the phase."""
+        tensors.begin_update()
         logged: dict[str, Tensor] = {}
         totals = []
-        for loss in self._losses:
-            parts = loss.compute(self.side, tensors, calls)
+        for loss in due:
+            parts = loss.compute(self.update.side, tensors, calls, trained)
             if parts:
                 total = torch.stack(list(parts.values())).sum()
-                totals.append(total)
-                logged[loss.total_name(self.side)] = total.detach()
-                logged.update({name: value.detach() for name, value in parts.items()})
+                totals.append(total * loss.every if loss.every > 1 else total)
+                logged[self._total_name(loss)] = total.detach()
+                logged.update({self._part_name(loss, name): value.detach() for name, value in parts.items()})
         return PhaseLosses(torch.stack(totals).sum(), logged)
 
-    def backward(self, total: Tensor, count: int) -> None:
-        """Adds the gradients of the total loss of one of `count` micro-batches, of this side's parameters only."""
-        self.schedule.add(total.detach())
-        mean = total / count if count > 1 else total
-        scaled = mean if self.scaler is None else self.scaler.scale(mean)
-        torch.autograd.backward(scaled, inputs=self.parameters)
+    def backward(self, losses: PhaseLosses, trained: frozenset[str], count: int) -> None:
+        """Adds the gradients of the losses of one of `count` micro-batches, of what is trained only."""
+        self.optimizer.schedule.add(losses.total.detach(), losses.parts)
+        mean = losses.total / count if count > 1 else losses.total
+        scaler = self.optimizer.scaler
+        scaled = mean if scaler is None else scaler.scale(mean)
+        torch.autograd.backward(scaled, inputs=self._parameters_of(trained))
 
-    def update(self, step: int, count: int, ranks: Ranks) -> None:
-        """One optimizer step with the gradients of `count` micro-batches, at the learning rate of this step."""
-        factor = self.schedule.factor(step)
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        ranks.average(self.parameters)
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.schedule.after_update(step, count)
+    def step(self, step: int, trained: frozenset[str], ranks: Ranks) -> Tensor | None:
+        """One optimizer step on what is trained. Returns the norm of the gradient where it is clipped."""
+        return self.optimizer.step(step, self._parameters_of(trained), self._clip, ranks)
 
-    def rate(self) -> float:
-        """The learning rate of the last update."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def _parameters_of(self, trained: frozenset[str]) -> list[nn.Parameter]:
+        return [parameter for owner, each in self._parameters.items() if owner in trained for parameter in each]
+
+    def _total_name(self, loss: WeightedLoss) -> str:
+        """The name under which the sum of a loss's parts is logged."""
+        if self._alone and loss.weighted(self.update.side):
+            return loss.name
+        return f"{loss.name}/{self.update.name}"
+
+    def _part_name(self, loss: WeightedLoss, part: str) -> str:
+        return f"{loss.name}/{part}" if self._alone else f"{loss.name}/{self.update.name}/{part}"
 
 
 def _described(value: object) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,9 +29,16 @@ class SizeConstraint:
         return cls(math.lcm(*multiples), max((int(getattr(module, "smallest", 1)) for module in modules), default=1))
 
     def pad(self, images: Tensor) -> Tensor:
-        """Pads images (N, C, H, W) at the right and lower edges: by reflection if possible, then by repetition."""
+        """Pads images (N, C, H, W) at the right and lower edges: by reflection if possible, then by repetition.
+
+        Label maps, which hold integers, are padded by repetition.
+        """
         height, width = images.shape[-2:]
         bottom, right = self._missing(height), self._missing(width)
+        if not images.is_floating_point():
+            rows = torch.arange(height + bottom, device=images.device).clamp(max=height - 1)
+            columns = torch.arange(width + right, device=images.device).clamp(max=width - 1)
+            return images.index_select(-2, rows).index_select(-1, columns)
         while bottom or right:
             step = (0, min(right, images.shape[-1] - 1), 0, min(bottom, images.shape[-2] - 1))
             if step == (0, 0, 0, 0):

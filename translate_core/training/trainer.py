@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from translate_core.contracts.dataset import Item, to_unit_range
+from translate_core.contracts.dataset import Item
 from translate_core.contracts.length import Length
 from translate_core.contracts.method import Method
 from translate_core.contracts.observer import Result, RunInfo
-from translate_core.contracts.role import GENERATORS
 from translate_core.errors import UserError
 from translate_core.runtime.randomness import Draws
 from translate_core.runtime.signals import StopSignal
@@ -24,10 +23,13 @@ from translate_core.storage.record import EarlyEnd, early_end
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly
 from translate_core.training.evaluation import evaluate, samples
+from translate_core.training.given import draws_of, kinds_of, on_device
 from translate_core.training.loader import load_steps
-from translate_core.training.micro_batch import MicroBatch
-from translate_core.training.phase import Phase
+from translate_core.training.micro_batch import Binding, DuePhase, MicroBatch
 from translate_core.training.watchers import PARTS, Watchers
+
+_NORM = "gradient_norm"
+"""The norms of clipped gradients are logged as `gradient_norm/<update>`."""
 
 
 class DivergedError(UserError):
@@ -82,10 +84,10 @@ class Trainer:
         return self.finished
 
     def _train(self, stop: StopSignal) -> None:
-        for losses in self.steps():
+        for _ in self.steps():
             self.watchers.step(self.step)
             stopping = self.assembly.ranks.any(stop.requested)
-            self._after_step(losses, stopping)
+            self._after_step(stopping)
             if stopping or self.finished:
                 break
         if self.finished and self.folder is not None and self._saved_at != self.step:
@@ -99,42 +101,58 @@ class Trainer:
         workers = assembly.recipe.training.workers
         pin_memory = assembly.device.type == "cuda"
         train = assembly.dataset.train
-        for batch in load_steps(train, assembly.sampling, self.step, assembly.length, workers, pin_memory):
+        given = draws_of(assembly.method)
+        for batch in load_steps(train, assembly.sampling, given, self.step, assembly.length, workers, pin_memory):
             yield self.update(batch)
 
     def update(self, batch: Sequence[Item]) -> dict[str, Tensor]:
-        """One step: all phases in order. batch: the micro-batches.
+        """One step: all phases that are due, in order. batch: the micro-batches.
 
         Returns the weighted losses by name, averaged over the micro-batches; 0-d tensors on the device. Does not
         synchronise.
         """
         assembly = self.assembly
+        due = self._due_phases(assembly.freeze(self.step))
         count = len(batch)
-        fresh = assembly.method.fresh_tensors
         micro_batches = [
-            MicroBatch(self._on_device(item), self._binder(index), fresh=fresh, alone=count == 1)
+            MicroBatch(self._on_device(item), self._binder(index), due, alone=count == 1)
             for index, item in enumerate(batch)
         ]
         sums: dict[str, Tensor] = {}
-        for phase in assembly.phases:
+        norms: dict[str, Tensor] = {}
+        for item in due:
             for index, micro_batch in enumerate(micro_batches):
-                self._draws(index, "").reseed_ambient(assembly.device, phase.side)
-                losses = phase.losses(micro_batch.tensors(phase.side), assembly.calls)
-                phase.backward(losses.total, count)
-                micro_batch.release(phase.side)
+                self._draws(index, "").reseed_ambient(assembly.device, item.update.name)
+                losses = item.phase.losses(item.losses, micro_batch.tensors(item), assembly.calls, item.trained)
+                item.phase.backward(losses, item.trained, count)
+                micro_batch.release(item)
                 for name, value in losses.parts.items():
                     sums[name] = sums[name] + value if name in sums else value
-            self._update_networks(phase, count)
-        self.step += 1
-        return sums if count == 1 else {name: value / count for name, value in sums.items()}
+            norm = self._update_networks(item)
+            if norm is not None:
+                norms[f"{_NORM}/{item.update.name}"] = norm
+        self._end_step(due, count)
+        means = sums if count == 1 else {name: value / count for name, value in sums.items()}
+        losses_of_step = {**means, **norms}
+        assembly.last_losses.update(losses_of_step)
+        return losses_of_step
 
     def batch(self, step: int) -> list[Item]:
         """The micro-batches of a step, loaded in this process."""
-        return next(load_steps(self.assembly.dataset.train, self.assembly.sampling, step, step + 1, 0, False))
+        assembly = self.assembly
+        return next(load_steps(assembly.dataset.train, assembly.sampling, draws_of(assembly.method), step, step + 1))
 
     def tensors(self, item: Item, *, grad: bool) -> Method:
         """The tensors of one micro-batch, with the draws of the next step."""
-        return self._binder(0)(self._on_device(item), "", grad)
+        assembly = self.assembly
+        return assembly.method.tensors(
+            self._on_device(item),
+            assembly.networks,
+            assembly.calls,
+            self._draws(0, ""),
+            grad=grad,
+            needed=assembly.shapes.needed,
+        )
 
     def evaluate(self) -> list[Result]:
         """Computes the metrics on the first rank; the other ranks wait. Keeps and returns the results."""
@@ -176,17 +194,29 @@ class Trainer:
 
     # One step
 
-    def _binder(self, micro_batch: int) -> Callable[[Mapping[str, Tensor], str, bool], Method]:
+    def _due_phases(self, frozen: frozenset[str]) -> list[DuePhase]:
+        """The phases of the next step that evaluate a loss and train something."""
+        found = []
+        for phase in self.assembly.phases:
+            losses = phase.due(self.step)
+            trained = phase.trained(losses, frozen)
+            if trained:
+                found.append(DuePhase(phase, losses, trained))
+        return found
+
+    def _binder(self, micro_batch: int) -> Callable[[Binding], Method]:
         assembly = self.assembly
 
-        def bind(given: Mapping[str, Tensor], draws: str, grad: bool) -> Method:
+        def bind(binding: Binding) -> Method:
             return assembly.method.tensors(
-                given,
+                binding.given,
                 assembly.networks,
                 assembly.calls,
-                self._draws(micro_batch, draws),
-                grad=grad,
-                needed=assembly.shapes.needed,
+                self._draws(micro_batch, binding.update.draws),
+                grad=binding.grad,
+                needed=binding.needed,
+                instead=binding.update.instead,
+                shared=binding.shared,
             )
 
         return bind
@@ -197,41 +227,47 @@ class Trainer:
     def _on_device(self, item: Item) -> dict[str, Tensor]:
         assembly = self.assembly
         layout = torch.channels_last if assembly.recipe.training.channels_last else torch.contiguous_format
-        return {
-            name: to_unit_range(image.to(assembly.device, non_blocking=True), assembly.precision.dtype).contiguous(
-                memory_format=layout
-            )
-            for name, image in item.items()
-        }
+        return on_device(item, kinds_of(assembly.method), assembly.device, assembly.precision.dtype, layout)
 
-    def _update_networks(self, phase: Phase, count: int) -> None:
+    def _update_networks(self, due: DuePhase) -> Tensor | None:
+        """The optimizer step of a phase. Returns the norm of its gradient where it is clipped."""
         assembly = self.assembly
-        phase.update(self.step, count, assembly.ranks)
+        norm = due.phase.step(self.step, due.trained, assembly.ranks)
         with torch.no_grad():
-            assembly.method.after_update(phase.side, assembly.networks)
-        if phase.side == GENERATORS:
-            for ema in assembly.ema.values():
+            trained = {name: network for name, network in assembly.networks.items() if name in due.trained}
+            assembly.method.after_update(due.update, trained)
+        return norm
+
+    def _end_step(self, due: Sequence[DuePhase], count: int) -> None:
+        """What follows once on the updates of a step: schedules, and the averages of the networks that were updated."""
+        assembly = self.assembly
+        for side in assembly.sides.values():
+            side.schedule.end_step(self.step, count)
+        updated = frozenset().union(*(item.trained for item in due))
+        for name, ema in assembly.ema.items():
+            if name in updated:
                 ema.update(self.step)
+        self.step += 1
 
     # What happens after some of the steps
 
-    def _after_step(self, losses: Mapping[str, Tensor], stopping: bool) -> None:
+    def _after_step(self, stopping: bool) -> None:
         training = self.assembly.recipe.training
         done = self.finished
         samples_at_end = training.sample_every is not None
         log = self._due(training.log_every) or done or stopping
         sample = self._due(training.sample_every) or (done and samples_at_end)
         evaluate = self._due(training.evaluate_every) or done
-        self._report(losses, log, sample, evaluate)
+        self._report(log, sample, evaluate)
         if not done and self._end_requested():
-            self._report(losses, not log, not sample and samples_at_end, not evaluate)
+            self._report(not log, not sample and samples_at_end, not evaluate)
             done = True
         if self.folder is not None and (self._due(training.checkpoint_every) or done or stopping):
             self.save()
 
-    def _report(self, losses: Mapping[str, Tensor], log: bool, sample: bool, evaluate: bool) -> None:
+    def _report(self, log: bool, sample: bool, evaluate: bool) -> None:
         if log:
-            self._log(losses)
+            self._log()
         if sample:
             self._sample()
         if evaluate:
@@ -262,13 +298,15 @@ class Trainer:
             images_per_step=assembly.sampling.draws_per_step,
         )
 
-    def _log(self, losses: Mapping[str, Tensor]) -> None:
+    def _log(self) -> None:
         """Reads the losses: the only place of a step where the host waits for the device."""
+        losses = self.assembly.last_losses.values
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        # Under loss scaling the norm of a gradient may overflow; that step is then skipped.
+        bad = [name for name, value in values.items() if not math.isfinite(value) and not name.startswith(_NORM)]
         if self.assembly.ranks.any(bool(bad)):
             raise self._diverged(bad or ["a loss of another process"])
-        rates = {phase.side: phase.rate() for phase in self.assembly.phases}
+        rates = {name: rate for side in self.assembly.sides.values() for name, rate in side.rates().items()}
         self.watchers.losses(self.step, values, rates)
 
     def _sample(self) -> None:
@@ -298,7 +336,6 @@ class Trainer:
         )
 
     def _export(self, folder: RunFolder) -> None:
-        """Writes the weights of the generators alone, for sharing and for `init_from`."""
-        for name, network in self.assembly.evaluation_networks.items():
-            if network.role.side == GENERATORS:
-                weights.save(network.module, folder.weights / f"{name}.safetensors")
+        """Writes the weights of the networks that the directions use, for sharing and for `init_from`."""
+        for name in self.assembly.shapes.applied:
+            weights.save(self.assembly.evaluation_networks[name].module, folder.weights / f"{name}.safetensors")

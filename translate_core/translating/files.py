@@ -92,6 +92,23 @@ def read_examples(choices: Sequence[str]) -> dict[str, Image.Image]:
     return examples
 
 
+def read_option_texts(texts: Sequence[str]) -> dict[str, str]:
+    """The values of `NAME=NUMBER` texts, by name, as text. Raises FaultsError with all faults."""
+    values: dict[str, str] = {}
+    faults = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            faults.append(Fault("--option", f"'{text}' must be NAME=NUMBER, such as steps=50"))
+        elif name in values:
+            faults.append(Fault("--option", f"sets {name} twice"))
+        else:
+            values[name] = value
+    if faults:
+        raise FaultsError("--option", faults)
+    return values
+
+
 def translate_files(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:
     """Translates every file and writes the results; returns the faults of files that could not be translated.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from translate_core.contracts.role import GENERATORS
 from translate_core.errors import UserError, did_you_mean
 from translate_core.recipe.file import read_recipe
 from translate_core.recipe.resolved import ResolvedRecipe
@@ -27,32 +27,35 @@ from translate_core.training.build import build_networks
 _STEP = re.compile(r"(?:step-)?(\d+)(?:\.pt)?")
 
 
-def open_run_folder(
-    path: Path, checkpoint: int | str | os.PathLike[str] | None, trust: bool
-) -> tuple[ResolvedRecipe, Mapping[str, int], Checkpoint]:
-    """The recipe, the channels by domain and a checkpoint of a run. Raises as `Translator.load` does."""
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run folder. channels: by domain. applied: the networks that translations use."""
+
+    recipe: ResolvedRecipe
+    channels: Mapping[str, int]
+    applied: Sequence[str]
+    checkpoint: Checkpoint
+
+
+def open_run_folder(path: Path, checkpoint: int | str | os.PathLike[str] | None, trust: bool) -> OpenedRun:
+    """The recipe and a checkpoint of a run. Raises as `Translator.load` does."""
     folder = _find_run(path)
     record = _record_of(folder)
     data = read_recipe(folder.path / RECIPE)
     check_code(folder.path, data, record, trust)
     recipe = resolve(folder.path / RECIPE, data)
-    return recipe, record["data"]["channels"], _choose_checkpoint(folder.checkpoints, checkpoint)
+    chosen = _choose_checkpoint(folder.checkpoints, checkpoint)
+    return OpenedRun(recipe, record["data"]["channels"], record["applied"], chosen)
 
 
-def build_generators(
-    recipe: ResolvedRecipe, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
-) -> dict[str, nn.Module]:
-    """The trained networks of the generators' side, by role, in evaluation mode, with EMA weights where there are any.
+def build_applied(run: OpenedRun, device: torch.device) -> dict[str, nn.Module]:
+    """The networks that translations use, by role, in evaluation mode, with EMA weights where there are any.
 
     Raises UserError when the checkpoint does not fit them.
     """
-    roles = {
-        name: network
-        for name, network in recipe.networks.items()
-        if network.role.side == GENERATORS
-        and f"networks/{name}" in checkpoint.parts  # a run has only the networks that it needs
-    }
-    modules = build_networks(recipe, roles, channels, device, load=False)
+    recipe, checkpoint = run.recipe, run.checkpoint
+    roles = {name: network for name, network in recipe.networks.items() if name in run.applied}
+    modules = build_networks(recipe, roles, run.channels, device, load=False)
     states = {name: checkpoint.parts.get(f"ema/{name}", checkpoint.parts[f"networks/{name}"]) for name in modules}
     checkpoint.restore_from(states, modules)
     return {name: module.eval().requires_grad_(False) for name, module in modules.items()}

@@ -15,23 +15,24 @@ from PIL import Image
 from torch import Tensor, nn
 
 from translate_core.contracts.dataset import Dataset, to_uint8, to_unit_range
-from translate_core.contracts.direction import Choice, Direction
+from translate_core.contracts.direction import Choice, Direction, Option
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.errors import UserError, did_you_mean
-from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.images import Channels, convert_image
 from translate_core.runtime.randomness import Draws
-from translate_core.storage.checkpoints import Checkpoint
 from translate_core.training.inference import Inference
 from translate_core.training.size_constraint import SizeConstraint
-from translate_core.translating.opening import build_generators, open_run_folder
+from translate_core.translating.opening import OpenedRun, build_applied, open_run_folder
 
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
 _PIL_CHANNELS: Mapping[int, Channels] = {1: 1, 3: 3}
 
 Examples = Mapping[str, Image.Image | Tensor]
 """Example images by the name of a choice."""
+
+Options = Mapping[str, int | float]
+"""Values by the name of an option."""
 
 
 class Translator:
@@ -44,19 +45,18 @@ class Translator:
     the weights. device: where it computes. networks: the networks as modules, by role, such as G_AB.
     """
 
-    def __init__(
-        self, recipe: ResolvedRecipe, channels: Mapping[str, int], checkpoint: Checkpoint, device: torch.device
-    ) -> None:
-        """channels: of the images of each domain. Raises UserError for a checkpoint of another recipe."""
-        self.step = checkpoint.step
+    def __init__(self, run: OpenedRun, device: torch.device) -> None:
+        """Raises UserError for a checkpoint of another recipe."""
+        recipe = run.recipe
+        self.step = run.checkpoint.step
         self.device = device
         self.directions = tuple(recipe.method.directions)
         self._recipe = recipe
-        self._channels = channels
+        self._channels = run.channels
         precision = PRECISIONS[recipe.training.precision]
         self._dtype = precision.dtype
         with _device_errors(device, "the networks"):
-            self.networks: Mapping[str, nn.Module] = build_generators(recipe, channels, checkpoint, device)
+            self.networks: Mapping[str, nn.Module] = build_applied(run, device)
         calls = Calls()
         networks = {
             name: Network(recipe.networks[name].role, module, calls, precision)
@@ -85,8 +85,7 @@ class Translator:
         belongs to another recipe, and when loading would execute somebody else's code; RecipeError when a plugin is
         missing.
         """
-        recipe, channels, chosen = open_run_folder(Path(run), checkpoint, trust)
-        return cls(recipe, channels, chosen, choose_device(device))
+        return cls(open_run_folder(Path(run), checkpoint, trust), choose_device(device))
 
     def takes_pairs(self, files: str | None) -> bool:
         """Whether files are to be cut into the images of their domains, as the training files were.
@@ -129,12 +128,24 @@ class Translator:
 
     @overload
     def translate(
-        self, image: Image.Image, direction: str | None = None, *, examples: Examples | None = None, seed: int = 0
+        self,
+        image: Image.Image,
+        direction: str | None = None,
+        *,
+        examples: Examples | None = None,
+        options: Options | None = None,
+        seed: int = 0,
     ) -> Image.Image: ...
 
     @overload
     def translate(
-        self, image: Tensor, direction: str | None = None, *, examples: Examples | None = None, seed: int = 0
+        self,
+        image: Tensor,
+        direction: str | None = None,
+        *,
+        examples: Examples | None = None,
+        options: Options | None = None,
+        seed: int = 0,
     ) -> Tensor: ...
 
     def translate(
@@ -143,6 +154,7 @@ class Translator:
         direction: str | None = None,
         *,
         examples: Examples | None = None,
+        options: Options | None = None,
         seed: int = 0,
     ) -> Image.Image | Tensor:
         """Translates one image or a batch; the result has the type, the size and the dtype of the input.
@@ -153,13 +165,15 @@ class Translator:
         direction: one of `directions`; the first one for None.
         examples: by name of a choice, the image that it is taken from, of the same types as `image`; other choices
             are drawn.
+        options: numbers by name, such as {"steps": 50}; `options` lists those of a direction, with their defaults.
         seed: decides the draws, such as style and dropout.
 
         Images may have any size: they are padded by reflection to a size that the networks take, and cropped
         afterwards.
 
-        Raises UserError for an unknown direction or choice, an image that cannot be decoded, a tensor of another
-        shape, type or range, and an image that needs more memory than the device has.
+        Raises UserError for an unknown direction, choice or option, a value outside the range of an option, an image
+        that cannot be decoded, a tensor of another shape, type or range, and an image that needs more memory than the
+        device has.
         """
         name = self.direction(direction)
         chosen = self._recipe.method.directions[name]
@@ -170,7 +184,8 @@ class Translator:
         if isinstance(image, Image.Image):
             self._pil_channels(chosen.target)
         planes = self._planes(image, chosen.source, "the image")
-        output = self._compute(self._on_device(planes), chosen, decided, seed)
+        numbers = self.read_options(options or {}, name)
+        output = self._compute(self._on_device(planes), chosen, decided, numbers, seed)
         if planes.dtype == torch.uint8:
             output = to_uint8(output)
         output = (output if planes.dim() == 4 else output[0]).to(planes.device).to(planes.dtype)
@@ -187,6 +202,23 @@ class Translator:
             offers = f"It has: {', '.join(choices)}" if choices else "It has no choices"
             raise UserError(f"{chosen} has no choice '{name}'{did_you_mean(name, list(choices))} {offers}")
         return choices[name]
+
+    def options(self, direction: str | None = None) -> tuple[Option, ...]:
+        """The numbers that a user may set for a direction, such as sampling steps; often none."""
+        return self._recipe.method.directions[self.direction(direction)].options
+
+    def read_options(self, values: Mapping[str, object], direction: str | None = None) -> dict[str, int | float]:
+        """The options of a direction by name: the given values, numbers or text, and defaults otherwise.
+
+        Raises UserError for a name that the direction does not have, and for a value outside its range.
+        """
+        chosen = self.direction(direction)
+        known = {option.name: option for option in self.options(chosen)}
+        for name in values:
+            if name not in known:
+                offers = f"It has: {', '.join(known)}" if known else "It has no options"
+                raise UserError(f"{chosen} has no option '{name}'{did_you_mean(name, list(known))} {offers}")
+        return {name: option.read(values.get(name, option.default)) for name, option in known.items()}
 
     def _planes(self, image: Image.Image | Tensor, domain: str, what: str) -> Tensor:
         """(C, H, W) or (N, C, H, W) in the dtype of the input. what: names the image in messages."""
@@ -230,7 +262,14 @@ class Translator:
             )
 
     @torch.no_grad()
-    def _compute(self, images: Tensor, direction: Direction, examples: Mapping[Choice, Tensor], seed: int) -> Tensor:
+    def _compute(
+        self,
+        images: Tensor,
+        direction: Direction,
+        examples: Mapping[Choice, Tensor],
+        options: Mapping[str, int | float],
+        seed: int,
+    ) -> Tensor:
         """The output for images (N, C, H, W) in [-1, 1] on the device; of the same height and width."""
         height, width = images.shape[-2:]
         draws = Draws(self._recipe.training.seed, 0, seed, 0, "translate")
@@ -238,10 +277,10 @@ class Translator:
             torch.random.fork_rng([self.device] if self.device.type == "cuda" else []),
             _device_errors(self.device, f"an image of {width}×{height}"),
         ):
-            values = {
-                choice.drawn: self._taken(choice, image, draws, len(images)) for choice, image in examples.items()
-            }
-            tensors = self._inference.tensors(direction.given, {direction.given: images}, draws, values)
+            values = direction.labels(len(images), self.device)
+            for choice, image in examples.items():
+                values[choice.drawn] = self._taken(direction, choice, image, draws, len(images))
+            tensors = self._inference.tensors(direction.given, {direction.given: images}, draws, values, options)
             output = tensors[direction.output]
         if output.shape[-2:] != images.shape[-2:]:
             raise UserError(
@@ -250,10 +289,11 @@ class Translator:
             )
         return output
 
-    def _taken(self, choice: Choice, example: Tensor, draws: Draws, count: int) -> Tensor:
+    def _taken(self, direction: Direction, choice: Choice, example: Tensor, draws: Draws, count: int) -> Tensor:
         """The value of a choice in an example image, for a batch of `count`."""
-        given = f"real_{choice.domain}"
-        value = self._inference.tensors(given, {given: example}, draws).bound[choice.taken]
+        labels = direction.labels(len(example), self.device)
+        tensors = self._inference.tensors(choice.given, {choice.given: example}, draws, labels)
+        value: Tensor = tensors.bound[choice.taken]
         return value.expand(count, *value.shape[1:]) if len(value) == 1 else value
 
 

@@ -10,10 +10,13 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from translate_core import Factory, Loss, Method, NoPool, Pool, Tensors, UserError
+from translate_core import Factory, Loss, Method, NoPool, Pool, Tensors, UserError, adversarial_pair
 from translate_plugins.losses.diffaug import Augmentation, augmented
 
 Reduction = Literal["mean", "sum"]
+
+Arguments = tuple[Tensor, ...]
+"""What a discriminator is called with: images, and their conditions."""
 
 
 class AdversarialLoss(Loss):
@@ -70,39 +73,55 @@ class AdversarialLoss(Loss):
         """Generator loss on the scores of its fakes, a scalar; by default `on_real` of these scores."""
         return self.on_real(scores)
 
-    def constraint(self, tensors: Tensors, name: str, reals: Tensor, fakes: Tensor) -> Tensor | None:
+    def constraint(self, tensors: Tensors, name: str, reals: Arguments, fakes: Arguments) -> Tensor | None:
         """A further loss of the discriminator `name`, such as a gradient penalty: a scalar; None by default.
 
-        reals, fakes: (N, C, H, W), as the discriminator has just been given them: from the pool, and augmented.
+        reals, fakes: the arguments of the discriminator, as it has just been given them: images (N, C, H, W), from the
+        pool and augmented, and their conditions.
         """
         return None
 
     def generator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """Generator loss, one value per fake: the sum over the discriminators of that fake."""
         parts: dict[str, Tensor] = {}
-        for name, (_, fake) in tensors.adversarial_pairs.items():
-            fakes = augmented(tensors[fake], self.augment, tensors, "generators", name, "fake")
-            score = combined(tensors.network(name)(fakes), self.for_generator, self.reduction)
+        for name, pair in tensors.adversarial_pairs.items():
+            if self.augment:
+                image, *conditions = tensors.judged(name, "fake")
+                image = augmented(image, self.augment, tensors, "generators", name, "fake")
+                output = tensors.network(name)(image, *conditions)
+            else:
+                output = tensors.score(name, "fake")
+            score = combined(output, self.for_generator, self.reduction)
+            fake = adversarial_pair(pair).fake
             parts[fake] = parts[fake] + score if fake in parts else score
         return parts
 
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """Discriminator loss, one value per discriminator. Fakes are detached and pass through the pool."""
         parts = {}
-        for name, (real, fake) in tensors.adversarial_pairs.items():
+        for name in tensors.adversarial_pairs:
             discriminator = tensors.network(name)
-            pool = self.pools[name]
-            assert isinstance(pool, Pool)
-            fakes = pool.query(tensors[fake].detach(), tensors.rng("pool", name))
-            fakes = augmented(fakes, self.augment, tensors, "discriminators", name, "fake")
-            reals = augmented(tensors[real], self.augment, tensors, "discriminators", name, "real")
-            loss = combined(discriminator(reals), self.on_real, self.reduction)
-            loss = loss + combined(discriminator(fakes), self.on_fake, self.reduction)
+            fakes = self._augmented(self._pooled(tensors, name), tensors, name, "fake")
+            reals = self._augmented(tensors.judged(name, "real"), tensors, name, "real")
+            loss = combined(discriminator(*reals), self.on_real, self.reduction)
+            loss = loss + combined(discriminator(*fakes), self.on_fake, self.reduction)
             constraint = self.constraint(tensors, name, reals, fakes)
             if constraint is not None:
                 loss = loss + constraint
             parts[name] = self.discriminator_weight * loss
         return parts
+
+    def _pooled(self, tensors: Tensors, name: str) -> Arguments:
+        """The fake of a discriminator and its conditions, detached, from the pool."""
+        pool = self.pools[name]
+        assert isinstance(pool, Pool)
+        image, *conditions = (argument.detach() for argument in tensors.judged(name, "fake"))
+        images, kept = pool.query_with(image, tuple(conditions), tensors.rng("pool", name))
+        return (images, *kept)
+
+    def _augmented(self, arguments: Arguments, tensors: Tensors, name: str, which: str) -> Arguments:
+        image, *conditions = arguments
+        return (augmented(image, self.augment, tensors, "discriminators", name, which), *conditions)
 
 
 def combined(output: Tensor | list[Tensor], loss: Callable[[Tensor], Tensor], reduction: Reduction) -> Tensor:

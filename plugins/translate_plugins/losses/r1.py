@@ -35,8 +35,8 @@ class R1(Loss):
     def discriminator_loss(self, tensors: Tensors) -> dict[str, Tensor]:
         """The penalty of each discriminator, by its name."""
         parts = {}
-        for name, (real, _) in tensors.adversarial_pairs.items():
-            gradients = gradients_of_scores(tensors.network(name), tensors[real])
+        for name in tensors.adversarial_pairs:
+            gradients = gradients_of_scores(tensors.network(name), *tensors.judged(name, "real"))
             parts[name] = self.gamma / 2 * combined(gradients, _squared, self.reduction)
         return parts
 

@@ -7,7 +7,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from translate_core import Factory, NoPool, Pool, Tensors
-from translate_plugins.losses.adversarial import AdversarialLoss, Reduction, combined
+from translate_plugins.losses.adversarial import AdversarialLoss, Arguments, Reduction, combined
 from translate_plugins.losses.diffaug import Augmentation
 from translate_plugins.losses.gradients import gradients_of_scores
 
@@ -50,13 +50,17 @@ class WGANGP(AdversarialLoss):
         """The mean of the scores."""
         return scores.mean()
 
-    def constraint(self, tensors: Tensors, name: str, reals: Tensor, fakes: Tensor) -> Tensor | None:
-        """The gradient penalty of one critic, a scalar. One point on a line is drawn for each image."""
+    def constraint(self, tensors: Tensors, name: str, reals: Arguments, fakes: Arguments) -> Tensor | None:
+        """The gradient penalty of one critic, a scalar. One point on a line is drawn for each image.
+
+        A conditioned critic is given the conditions of the fakes there.
+        """
         if self.penalty == 0:
             return None
-        position = tensors.uniform((len(reals), 1, 1, 1), reals, "interpolate", name)
-        between = position * reals.detach() + (1 - position) * fakes.detach()
-        gradients = gradients_of_scores(tensors.network(name), between)
+        (real, *_), (fake, *conditions) = reals, fakes
+        position = tensors.uniform((len(real), 1, 1, 1), real, "interpolate", name)
+        between = position * real.detach() + (1 - position) * fake.detach()
+        gradients = gradients_of_scores(tensors.network(name), between, *conditions)
         return self.penalty * combined(gradients, _from_one, self.reduction)
 
 

@@ -11,6 +11,7 @@ from translate_core import (
     Choice,
     Direction,
     Method,
+    Update,
     discriminator,
     generator,
     tensor,
@@ -32,8 +33,7 @@ class MUNIT(Method):
         discriminator("D_A", "A"),
         discriminator("D_B", "B"),
     )
-    order = (DISCRIMINATORS, GENERATORS)
-    fresh_tensors = True
+    order = (Update(DISCRIMINATORS, fresh=True), Update(GENERATORS, fresh=True))
     pairs = {
         "reconstruction": {"rec_A": "real_A", "rec_B": "real_B"},
         "style": {"style_fake_A": "style_A", "style_fake_B": "style_B"},

@@ -19,36 +19,42 @@ class History(Pool):
     afterwards, with probability 1/2, a random stored image is returned and the new one takes its place, else the new
     one is returned and not stored.
 
-    The images are kept in one buffer, allocated at the first query on the device of the images. The draws are made on
-    the host, so a query does not wait for the device. All images must have the same shape; another raises UserError.
+    The images are kept in one buffer, and each of their conditions in another, allocated at the first query on the
+    device of the images. The draws are made on the host, so a query does not wait for the device. All images must have
+    the same shape; another raises UserError.
 
     Args:
         size: number of images that are stored.
     """
 
-    _stored: Tensor | None
-
     def __init__(self, *, size: PositiveInt = 50) -> None:
         super().__init__()
         self.size = size
         self._count = 0
-        self.register_buffer("_stored", None, persistent=False)
+        self._stored: list[Tensor] = []
 
     def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """images: (N, C, H, W), detached. Returns images of the same shape and device, never a view of the pool.
 
         rng: a CPU generator; two numbers are drawn for each image, whether they are used or not.
         """
-        stored = self._buffer_for(images)
+        return self.query_with(images, (), rng)[0]
+
+    def query_with(
+        self, images: Tensor, conditions: tuple[Tensor, ...], rng: torch.Generator
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """As `query`; an image that is returned has the conditions under which it was made. conditions: each (N, …)."""
+        stored = [self._buffer_for(place, part) for place, part in enumerate((images, *conditions))]
         indices = torch.tensor(self._draw(len(images), rng), device="cpu")
         if images.is_cuda:
             indices = indices.pin_memory()  # from pageable memory the copy would wait for the device
         returns_stored, slot, position, write = indices.to(images.device, non_blocking=True)
-        output = torch.where(
-            returns_stored.bool().view(-1, 1, 1, 1), stored.index_select(0, slot), images.index_select(0, position)
-        )
-        stored.index_copy_(0, write, images)
-        return output
+        returned = []
+        for buffer, part in zip(stored, (images, *conditions), strict=True):
+            old = returns_stored.bool().view(-1, *[1] * (part.dim() - 1))
+            returned.append(torch.where(old, buffer.index_select(0, slot), part.index_select(0, position)))
+            buffer.index_copy_(0, write, part)
+        return returned[0], tuple(returned[1:])
 
     def _draw(self, batch: int, rng: torch.Generator) -> list[list[int]]:
         """Computes the indices of one query, image by image: four rows with one number for each image.
@@ -79,21 +85,22 @@ class History(Pool):
             writes[image] = slot
         return [returns_stored, slots, positions, writes]
 
-    def _buffer_for(self, images: Tensor) -> Tensor:
-        """The buffer of `size` + 1 rows, with the device and the shape of `images`."""
-        if self._stored is None:
-            self._stored = images.new_zeros((self.size + 1, *images.shape[1:]))
-        elif self._stored.shape[1:] != images.shape[1:]:
+    def _buffer_for(self, place: int, part: Tensor) -> Tensor:
+        """The buffer of `size` + 1 rows with the shape of `part`: 0 is that of the images, then the conditions."""
+        if place == len(self._stored):
+            self._stored.append(part.new_zeros((self.size + 1, *part.shape[1:])))
+        elif self._stored[place].shape[1:] != part.shape[1:]:
             raise UserError(
-                f"the history pool stores images of one shape, {tuple(self._stored.shape[1:])}, "
-                f"and was given {tuple(images.shape[1:])}: crop all images to one size, or use no pool"
+                f"the history pool stores images of one shape, {tuple(self._stored[place].shape[1:])}, "
+                f"and was given {tuple(part.shape[1:])}: crop all images to one size, or use no pool"
             )
-        self._stored = self._stored.to(images.device)
-        return self._stored
+        self._stored[place] = self._stored[place].to(part.device)
+        return self._stored[place]
 
-    def get_extra_state(self) -> dict[str, Tensor]:
-        """The stored images, (count, C, H, W), as a copy; an empty tensor before the first query."""
-        return {"images": torch.empty(0) if self._stored is None else self._stored[: self._count].clone()}
+    def get_extra_state(self) -> dict[str, Any]:
+        """The stored images, (count, C, H, W), as a copy, and their conditions; empty before the first query."""
+        images, *conditions = [buffer[: self._count].clone() for buffer in self._stored] or [torch.empty(0)]
+        return {"images": images, **({"conditions": conditions} if conditions else {})}
 
     def set_extra_state(self, state: Any) -> None:
         """Restores the state of `get_extra_state`. Raises UserError when it has more images than `size`."""
@@ -101,5 +108,6 @@ class History(Pool):
         if len(images) > self.size:
             raise UserError(f"the saved history pool holds {len(images)} images, this one at most {self.size}")
         if len(images) > 0:
-            self._buffer_for(images)[: len(images)].copy_(images)
+            for place, part in enumerate((images, *state.get("conditions", ()))):
+                self._buffer_for(place, part)[: len(images)].copy_(part)
         self._count = len(images)

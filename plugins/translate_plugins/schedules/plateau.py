@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt
 
-from translate_core import Schedule
+from translate_core import Schedule, UserError, did_you_mean
 
 
 class Plateau(Schedule):
@@ -26,6 +27,8 @@ class Plateau(Schedule):
         patience: epochs in a row without improvement before a reduction.
         threshold: what an improvement must exceed, as a fraction of the best loss.
         floor: the smallest factor.
+        watch: the loss that is watched, by its name in logs, such as `cycle` or `cycle/rec_A`; null for the sum of all
+            losses of the side.
     """
 
     def __init__(
@@ -37,11 +40,13 @@ class Plateau(Schedule):
         patience: NonNegativeInt = 10,
         threshold: Annotated[float, Field(ge=0, lt=1)] = 1e-4,
         floor: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        watch: str | None = None,
     ) -> None:
         self._gamma = gamma
         self._patience = patience
         self._threshold = threshold
         self._floor = floor
+        self._watch = watch
         self._factor = 1.0
         self._best: float | None = None
         self._waited = 0
@@ -50,8 +55,18 @@ class Plateau(Schedule):
         """Returns a factor in floor … 1, which depends on the losses so far and not on the step."""
         return self._factor
 
-    def after_epoch(self, loss: float) -> None:
-        """Compares the loss of an epoch with the best, and reduces the factor where it is due."""
+    def after_epoch(self, loss: float, parts: Mapping[str, float]) -> None:
+        """Compares the loss of an epoch with the best, and reduces the factor where it is due.
+
+        Raises UserError when the side has no loss of the name that is watched.
+        """
+        if self._watch is not None:
+            if self._watch not in parts:
+                raise UserError(
+                    f"schedule plateau watches '{self._watch}', and no loss of its side is logged under that name"
+                    f"{did_you_mean(self._watch, parts)} There are: {', '.join(parts)}"
+                )
+            loss = parts[self._watch]
         if self._best is None or loss < self._best - self._threshold * abs(self._best):
             self._best = loss
             self._waited = 0

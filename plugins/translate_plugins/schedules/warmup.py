@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from translate_core import Factory, Length, Schedule, UserError
@@ -35,9 +36,9 @@ class Warmup(Schedule):
         """step: 0 for the first optimizer step. Returns the other schedule's factor, reduced during the warmup."""
         return min((step + 1) / self._over, 1.0) * self._then.factor(step)
 
-    def after_epoch(self, loss: float) -> None:
-        """Passes the loss to the other schedule."""
-        self._then.after_epoch(loss)
+    def after_epoch(self, loss: float, parts: Mapping[str, float]) -> None:
+        """Passes the losses to the other schedule."""
+        self._then.after_epoch(loss, parts)
 
     def state_dict(self) -> dict[str, Any]:
         """The other schedule's state."""

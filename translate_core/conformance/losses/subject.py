@@ -15,7 +15,7 @@ from translate_core.conformance.promise import Broken, NotTested
 from translate_core.conformance.setup import BuiltMethod, MethodSetup, set_up
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
-from translate_core.contracts.role import GENERATORS, sides
+from translate_core.contracts.role import sides
 from translate_core.errors import UserError
 from translate_core.training.failure import why_it_failed
 
@@ -113,9 +113,11 @@ class LossSubject:
 def compute(loss: Loss, side: str, batch: Method, built: BuiltMethod | None) -> Mapping[str, Tensor]:
     """The losses for one side, as the trainer computes them. Raises Broken if they are not named scalars."""
     calls = batch._calls if built is None else built.calls
-    with calls.by_loss_of(side):
-        parts = loss.generator_loss(batch) if side == GENERATORS else loss.discriminator_loss(batch)
-    where = "generator_loss" if side == GENERATORS else "discriminator_loss"
+    trained = frozenset(name for name, network in batch._networks.items() if network.role.side == side)
+    batch.begin_update()
+    with calls.by_loss(trained):
+        parts = loss.parts(side, batch)
+    where = type(loss).functions[side].name if side in type(loss).functions else "it"
     if not isinstance(parts, Mapping):
         raise Broken(f"{where} returns {type(parts).__name__}, not named scalars such as {{'rec_A': tensor(0.5)}}")
     for name, value in parts.items():

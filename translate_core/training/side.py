@@ -1,0 +1,87 @@
+"""A side as it is trained: its optimizer, with its schedule and its loss scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+
+from translate_core.components.blocks import Block
+from translate_core.runtime.ranks import Ranks
+from translate_core.training.schedule import WatchedSchedule
+
+
+class SideOptimizer:
+    """The optimizer of a side, which all its updates share.
+
+    name: of the side. groups: the names of the optimizer's parameter groups: that of the side, and `<side>/<network>`
+    for each network with options of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        optimizer: torch.optim.Optimizer,
+        groups: Sequence[str],
+        schedule: WatchedSchedule,
+        scaler: GradScaler | None,
+    ) -> None:
+        self.name = name
+        self.optimizer = optimizer
+        self.groups = tuple(groups)
+        self.schedule = schedule
+        self.scaler = scaler
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+
+    def step(
+        self, step: int, parameters: Sequence[nn.Parameter], clip: float | None, ranks: Ranks
+    ) -> torch.Tensor | None:
+        """One optimizer step on parameters that have gradients, at the learning rate of this step.
+
+        Gradients are averaged over the ranks; one that is missing counts as zero, on one rank as on several.
+        clip: the largest norm of the gradient; its norm before that is returned, None without `clip`.
+        """
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self.schedule.factor(step)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        ranks.average(parameters)
+        norm = None
+        if clip is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(parameters, clip)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def rates(self) -> dict[str, float]:
+        """The learning rates of the last update, by parameter group."""
+        return {name: float(group["lr"]) for name, group in zip(self.groups, self.optimizer.param_groups, strict=True)}
+
+
+def build_optimizer(
+    name: str, block: Block, own: Mapping[str, Block], parameters: Mapping[str, Sequence[nn.Parameter]]
+) -> tuple[torch.optim.Optimizer, list[str]]:
+    """The optimizer of a side and the names of its parameter groups.
+
+    name: of the side. block: its optimizer in the recipe. own: by network, the same with options of its own.
+    parameters: by network or loss. Each set of options builds an optimizer, so that the component applies them itself;
+    its parameter group is then taken over. Raises ValueError for options that the optimizer refuses.
+    """
+    common = [parameter for owner, each in parameters.items() if owner not in own for parameter in each]
+    sets = [(name, block, common)] if common else []
+    sets += [(f"{name}/{owner}", own[owner], list(each)) for owner, each in parameters.items() if owner in own and each]
+    optimizers = [build(params=each) for _, build, each in sets]
+    optimizer: torch.optim.Optimizer = optimizers[0]
+    for other in optimizers[1:]:
+        for group in other.param_groups:
+            optimizer.add_param_group(group)
+    return optimizer, [group for group, _, _ in sets]
