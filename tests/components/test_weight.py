@@ -14,7 +14,7 @@ REGISTRY = load_plugins().registry
 CYCLE, R1 = REGISTRY.get("loss", "cycle"), REGISTRY.get("loss", "r1")
 NUMBER = "must be a number at least 0, not"
 STEPS = "must be a whole number greater than 0, not"
-RULE = "multiplies the generator loss, which r1 does not have: leave it out (0 switches the loss off), and "
+RULE = "multiplies no part of r1: leave it out (0 switches the loss off), and "
 
 VALID = [
     (2, 2.0),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate_core import Choice, Direction, Method, UserError, generator, head, tensor, tensors
+from translate_core import Choice, Direction, Method, Update, UserError, generator, head, tensor, tensors
 from translate_core.components.registry import Owner, RegistrationError, Registry
 from translate_core.contracts.network import Calls, Network, Precision
 from translate_core.contracts.role import GENERATORS
@@ -69,7 +69,7 @@ IMAGE = torch.arange(12.0).view(1, 3, 2, 2)
 
 def test_one_call_yields_several() -> None:
     made, networks = batch({"real_A": IMAGE})
-    assert Toy.tensor_names() == ("real_A", "double", "mean", "shift", "shifted", "one", "two")
+    assert Toy().tensor_names() == ("real_A", "double", "mean", "shift", "shifted", "one", "two")
     torch.testing.assert_close(made["double"], 2 * IMAGE)
     assert made["mean"] == IMAGE.mean()
     assert made.parts[1] is made["mean"]
@@ -136,15 +136,13 @@ def test_normal_and_uniform_are_what_they_say() -> None:
     assert 0.99 < float(uniform.max()) < 1
 
 
-def test_a_network_of_the_side_is_told_of_its_update() -> None:
+def test_after_update_reaches_the_networks_that_were_trained() -> None:
     made, networks = batch({})
     with torch.no_grad():
         networks["E"].module.weight.fill_(3.0)
-        made.after_update("discriminators", networks)
-        assert networks["E"].module.updates == 0
-        made.after_update(GENERATORS, networks)
+        made.after_update(Update(GENERATORS, networks=("E",)), {"E": networks["E"]})
     assert networks["E"].module.weight == 1
-    assert [network.module.updates for network in networks.values()] == [1, 1]
+    assert [network.module.updates for network in networks.values()] == [1, 0]
 
 
 class Tapped(Counting):

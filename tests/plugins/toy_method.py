@@ -85,10 +85,9 @@ def loss_parts(
 ) -> dict[str, Tensor]:
     """The parts of one side of a prepared loss, by name."""
     calls = Calls()
-    parts = WeightedLoss("x", loss, 1.0).compute(
-        side, tensors_of(method or ToyMethod(), given, modules or {}, calls, step), calls
-    )
-    return {name.removeprefix("x/"): value for name, value in parts.items()}
+    tensors = tensors_of(method or ToyMethod(), given, modules or {}, calls, step)
+    trained = frozenset(role.name for role in tensors.roles if role.side == side)
+    return WeightedLoss("x", loss, 1.0).compute(side, tensors, calls, trained)
 
 
 def prepared(loss: Loss, method: Method | None = None) -> Loss:

@@ -58,7 +58,7 @@ WRONG = {
         "losses.nce.weight.steps  must be a whole number greater than 0, not 0",
     ),
     "losses.r={type: r1, weight: 3}": (
-        "losses.r.weight  multiplies the generator loss, which r1 does not have: leave it out "
+        "losses.r.weight  multiplies no part of r1: leave it out "
         "(0 switches the loss off), and set its strength by its own options",
     ),
     "losses.nce.pairs={z_fake_B: z_real_a}": (

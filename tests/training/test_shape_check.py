@@ -76,9 +76,9 @@ def test_cut_fuses_its_passes_in_the_check_as_in_the_run(write_recipe: Write, mo
         losses={"adversarial": {"type": "lsgan"}, "nce": {"type": "patch_nce"}},
     )
     devices = []
-    both = CUT._equations["both"].equation
+    both = CUT._equations["both"].function
     monkeypatch.setattr(
-        CUT._equations["both"], "equation", lambda batch: devices.append(batch.real_A.device.type) or both(batch)
+        CUT._equations["both"], "function", lambda batch: devices.append(batch.real_A.device.type) or both(batch)
     )
     with open_run(recipe, device="cpu") as run:
         assert "meta" in devices
