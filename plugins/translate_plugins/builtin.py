@@ -38,6 +38,8 @@ from translate_plugins.methods.pix2pix import Pix2Pix
 from translate_plugins.methods.ugatit import UGATIT
 from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
+from translate_plugins.networks.starganv2_mapping import StarGANv2Mapping
+from translate_plugins.networks.starganv2_style import StarGANv2Style
 from translate_plugins.observers.metrics_log import MetricsLog
 from translate_plugins.observers.progress import Progress
 from translate_plugins.observers.samples import Samples
@@ -73,6 +75,8 @@ def register(registry: Registrar) -> None:
     registry.discriminator("multiscale", Multiscale)
     registry.discriminator("ugatit", UGATITDiscriminator)
     registry.head("mlp", MLP)
+    registry.network("starganv2_mapping", StarGANv2Mapping)
+    registry.network("starganv2_style", StarGANv2Style)
     registry.loss("lsgan", LSGAN)
     registry.loss("bce", BCE)
     registry.loss("hinge", Hinge)

@@ -21,8 +21,10 @@ SUPPLIED: dict[str, Any] = {
     "channels": (3, 8),
     "length": 100,
     "epoch": 10,
+    "domains": 3,
+    "style_channels": 8,
 }
-"""By name, the arguments that the engine supplies in a run; `params` and `network` are made for each test."""
+"""By name, the arguments that the engine and methods supply in a run; `params` and `network` are made for each test."""
 
 COMPONENTS = [
     REGISTRY.get(kind, name)
@@ -33,11 +35,11 @@ COMPONENTS = [
 """Every built-in component all of whose options have defaults."""
 
 
-def supplied(kind: str) -> dict[str, Any]:
-    """The arguments that the engine supplies to components of that kind."""
+def supplied(registration: Registration) -> dict[str, Any]:
+    """The arguments that the engine and methods supply to a component."""
     network = nn.Conv2d(3, 3, 3)
     values = {**SUPPLIED, "params": list(network.parameters()), "network": network}
-    return {name: values[name] for name in KINDS[kind].given}
+    return {name: values[name] for name in registration.supplied}
 
 
 def test_components_of_most_kinds_are_created() -> None:
@@ -47,7 +49,7 @@ def test_components_of_most_kinds_are_created() -> None:
 
 @pytest.mark.parametrize("registration", COMPONENTS, ids=lambda item: f"{item.kind}-{item.name}")
 def test_every_built_in_is_created_by_its_name(registration: Registration) -> None:
-    built = create(registration.kind, registration.name, **supplied(registration.kind))
+    built = create(registration.kind, registration.name, **supplied(registration))
     if isinstance(registration.component, type):
         assert type(built) is registration.component
     elif registration.kind == "optimizer":

@@ -14,7 +14,7 @@ from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, discri
 from translate_core.commands.run import main
 from translate_core.contracts.role import Role
 from translate_core.runtime.randomness import Draws
-from translate_plugins.losses.adversarial import AdversarialLoss
+from translate_plugins.losses.adversarial import AdversarialLoss, Arguments
 from translate_plugins.losses.bce import BCE
 from translate_plugins.losses.hinge import Hinge
 from translate_plugins.losses.lsgan import LSGAN
@@ -270,8 +270,8 @@ def test_the_penalty_is_between_the_images_that_the_critic_is_given() -> None:
     seen: list[Tensor] = []
 
     class Watched(WGANGP):
-        def constraint(self, tensors: Method, name: str, reals: Tensor, fakes: Tensor) -> Tensor | None:
-            seen.extend((reals, fakes))
+        def constraint(self, tensors: Method, name: str, reals: Arguments, fakes: Arguments) -> Tensor | None:
+            seen.extend((reals[0], fakes[0]))
             return super().constraint(tensors, name, reals, fakes)
 
     modules = networks()

@@ -13,13 +13,13 @@ import pytest
 
 from tests.recipe.faults import BARE, GENERATORS, LOSSES, METHODS, TENSORS, Case, case, printed
 
-BLOCKS = "method, data, generator, discriminator, networks, losses, optimizer, schedule, training, metrics, observers, plugins"
+BLOCKS = "method, data, generator, discriminator, networks, losses, optimizer, schedule, updates, training, metrics, observers, plugins"
 TRAINING = (
     "length, batch_size, accumulate, seed, workers, precision, channels_last, compile, ema, log_every, "
     "checkpoint_every, keep_checkpoints, sample_every, samples, evaluate_every"
 )
-RESNET = "blocks, width, downs, norm, dropout, padding, upsample, antialias, init, init_from"
-UNET = "downs, width, norm, dropout, test_like_training, init, init_from"
+RESNET = "blocks, width, downs, norm, dropout, padding, upsample, antialias, init, init_from, optimizer, freeze"
+UNET = "downs, width, norm, dropout, test_like_training, init, init_from, optimizer, freeze"
 LENGTH = "a length such as '500 steps' or '1 epoch'"
 SIDE = "a whole number greater than 0, or a list of 2, each a whole number greater than 0, or null"
 BETAS = "a list of 2, each a number at least 0 and less than 1"
@@ -79,11 +79,11 @@ VALUES = [
     case("a number for a list", "optimizer.betas=0.5", f"optimizer.betas  must be {BETAS}, not 0.5"),
     case(
         "at the lower of two bounds", "training.ema=0",
-        "training.ema  must be a number greater than 0 and less than 1, or null, not 0",
+        "training.ema  must be a number greater than 0 and less than 1, or a block of decay, every, from, or null, not 0",
     ),
     case(
         "at the upper of two bounds", "training.ema=1",
-        "training.ema  must be a number greater than 0 and less than 1, or null, not 1",
+        "training.ema  must be a number greater than 0 and less than 1, or a block of decay, every, from, or null, not 1",
     ),
     case("at the upper bound", "generator.dropout=1", "generator.dropout  must be a number at least 0 and less than 1, not 1"),
     case("not one of the choices", "training.precision=fp8", "training.precision  must be one of fp32, bf16, fp16, fp64, not 'fp8'"),
@@ -168,7 +168,9 @@ COMPONENTS = [
 
 BLOCKS_TOGETHER = [
     Case("a block that the method does not use", ("plugins=[bare.py]", "method={type: bare}"),
-         "discriminator  the method has no discriminator: leave the block out", files={"bare.py": BARE}),
+         "discriminator            the method has no discriminator: leave the block out\n"
+         "losses.adversarial.type  lsgan is defined for the side discriminators, which the method lacks. "
+         "It has: generators", files={"bare.py": BARE}),
     case("no losses", "losses={}", f"losses  is missing or empty: a run needs at least one loss. There are: {LOSSES}"),
     case("every loss switched off", ("losses.cycle.weight=0", "losses.adversarial=null", "losses.identity.weight=0"),
          "losses  are all switched off (weight 0 or null): a run needs at least one loss"),

@@ -36,7 +36,7 @@ WRONG = {
         "method.taps  G has no tap 'block1'. UNet has: image, down1, down2, down3",
     ),
     "generator={type: munit, width: 4}": (
-        "method.taps  needs features of G, and MUNITGenerator declares no taps: use a generator with an attribute "
+        "method.taps  needs features of G, and MUNITGenerator declares no taps: use a network with an attribute "
         "`taps` and a method `features`",
         "generator    G needs a generator with a method 'features', which munit does not have",
     ),
