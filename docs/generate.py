@@ -90,7 +90,7 @@ def interface() -> str:
         f"- `{name}{_signature(getattr(translate_core, name), returns=False)}`: {first_sentence(_doc_of_public(name))}"
         for name in ("load_recipe", "open_run", "create", "list_components")
     ]
-    for name in ("Run", "Step", "Translator"):
+    for name in ("Run", "Step", "EarlyEnd", "Translator"):
         cls = getattr(translate_core, name)
         members = [line for line in _members(cls) if not line.startswith("- `assembly")]  # not for users
         attributes = [

@@ -34,6 +34,7 @@ SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("discriminator", "multiscale"): {"width": 4},
     ("discriminator", "ugatit"): {"width": 4, "layers": 5},
     ("head", "mlp"): {"width": 8},
+    ("observer", "early_stopping"): {"watch": "tried/fake_B", "patience": 2},
 }
 """By kind and component, the options that make it small. Each must be an option of it."""
 

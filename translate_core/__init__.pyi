@@ -27,6 +27,7 @@ from .runtime.files import atomic_write, sha256_of, write_text
 from .runtime.images import Channels, convert_image, find_images, is_image, open_image
 from .runtime.progress import ProgressDisplay, progress
 from .runtime.randomness import numpy_generator
+from .storage.record import EarlyEnd
 from .storage.weights import read_weights
 from .training.trainer import DivergedError
 from .translating.translator import Translator
@@ -42,6 +43,7 @@ __all__ = [
     "Dataset",
     "Direction",
     "DivergedError",
+    "EarlyEnd",
     "Factory",
     "Fault",
     "Frozen",

@@ -40,6 +40,8 @@ from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
 from translate_plugins.networks.starganv2_mapping import StarGANv2Mapping
 from translate_plugins.networks.starganv2_style import StarGANv2Style
+from translate_plugins.observers.csv_files import CSVFiles
+from translate_plugins.observers.early_stopping import EarlyStopping
 from translate_plugins.observers.metrics_log import MetricsLog
 from translate_plugins.observers.progress import Progress
 from translate_plugins.observers.samples import Samples
@@ -118,3 +120,5 @@ def register(registry: Registrar) -> None:
     registry.observer("tensorboard", TensorBoard, default=True)
     registry.observer("samples", Samples, default=True)
     registry.observer("metrics_log", MetricsLog, default=True)
+    registry.observer("csv", CSVFiles)
+    registry.observer("early_stopping", EarlyStopping)

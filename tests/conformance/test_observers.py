@@ -41,6 +41,39 @@ class ObserverThatTakesAway(Observer):
         losses.popitem()
 
 
+@BROKEN.breaks(
+    "observer",
+    "is restored by its state_dict",
+    r"ends the run after step 4 \(seen 4\), and when it is interrupted after step 2 and resumed ends .* after step 6",
+)
+class ObserverThatForgets(Observer):
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def on_step(self, step: int) -> None:
+        self.seen += 1
+        if self.seen == 4:
+            self.stop(f"seen {self.seen}")
+
+
+@BROKEN.breaks("observer", "is restored by its state_dict", "its state_dict is None, not a dict")
+class ObserverWithoutState(Observer):
+    def state_dict(self) -> Any:
+        return None
+
+
+@BROKEN.breaks("observer", "is restored by its state_dict", "its state_dict differs after it was saved and loaded")
+class ObserverThatLoadsNothing(ObserverThatForgets):
+    def state_dict(self) -> Any:
+        return {"seen": self.seen}
+
+
+@BROKEN.breaks("observer", "keeps the request of `stop`", r"after stop\('tried'\) its stop_reason is None")
+class ObserverWithItsOwnStop(Observer):
+    def stop(self, reason: str) -> None:
+        pass
+
+
 @pytest.mark.parametrize("case", BROKEN.cases, ids=lambda case: case.component.__name__)
 def test_a_broken_promise_is_reported(case: Case) -> None:
     case.check()

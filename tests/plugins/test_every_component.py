@@ -150,13 +150,15 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("observer", "tensorboard"): {},
     ("observer", "samples"): {},
     ("observer", "metrics_log"): {},
+    ("observer", "csv"): {"observers": {"tried": {"type": "csv"}}},
+    ("observer", "early_stopping"): {"observers": {"tried": {"type": "early_stopping", "watch": "cycle"}}},
 }
 """How each component is used: its changes of the base recipe. A new component needs a line here."""
 
 
 def test_the_enumeration_is_complete() -> None:
     assert set(COMPONENTS) == set(HOW), set(COMPONENTS) ^ set(HOW)
-    assert len(COMPONENTS) == 58
+    assert len(COMPONENTS) == 62
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: value)

@@ -64,3 +64,23 @@ def test_a_schedule_that_uses_losses_is_saved_within_an_epoch(
     state = torch.load(out / "checkpoints" / "step-1.pt", weights_only=True)["parts"]["schedules/generators"]
     assert state["sum"] is not None
     assert len(torch.load(out / "checkpoints" / "step-1.pt", weights_only=True)["rank_parts"]) == 2
+
+
+def test_an_observer_of_the_first_rank_ends_the_run_on_all(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The loss of step 1 would have to fall by more than it is."""
+    early = {"type": "early_stopping", "watch": "cycle", "patience": 2, "min_delta": 1000.0}
+    out = tmp_path / "together"
+    recipe = write_recipe(observers={"early": early})
+    options = ("training.batch_size=1", "training.length=9 steps", "training.log_every=1 steps")
+    done = train(recipe, out, 2, *options)
+    assert done.returncode == 0, done.stderr
+    assert "ended after step 3 of 9 by observer 'early': cycle has not improved for 2 logged values" in done.stderr
+    checkpoint = torch.load(out / "checkpoints" / "step-3.pt", weights_only=True)
+    assert checkpoint["record"]["ended"]["step"] == 3
+    assert len(checkpoint["rank_parts"]) == 2
+    done = train(recipe, out, 2, *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("is finished (ended after step 3 of 9") == 1
+    done = train(recipe, out, 2, *options[:1], "training.length=10 steps", "observers.early=null")
+    assert done.returncode == 0, done.stderr
+    assert (out / "checkpoints" / "step-10.pt").exists()

@@ -321,3 +321,41 @@ def test_a_device_that_does_not_exist(place: Path, capsys: pytest.CaptureFixture
         f"There is: cpu\n"
     )
     assert printed(capsys, "r.yaml", "--device", "cuda") == (2, expected)
+
+
+# Observers
+
+
+@pytest.mark.parametrize(
+    ("watch", "message"),
+    [
+        (
+            "cylce",
+            "the run has no loss and no test metric 'cylce', did you mean 'cycle'? There are: adversarial, cycle, "
+            "identity, rec/rec_A",
+        ),
+        (
+            "psnr/fake_B",
+            "the run has no loss and no test metric 'psnr/fake_B'. There are: adversarial, cycle, identity, rec/rec_A",
+        ),
+        (
+            "rec/rec_A",
+            "'rec/rec_A' is a test metric, which is computed at the end only: set training.evaluate_every, for example "
+            "to 1 epoch",
+        ),
+        (
+            "cycle/rec_C",
+            "no logged loss is called 'cycle/rec_C', did you mean 'cycle/rec_B'? "
+            "There are: cycle, cycle/rec_A, cycle/rec_B",
+        ),
+    ],
+)
+def test_early_stopping_by_what_does_not_occur(
+    watch: str, message: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is in the way of the corrected command."""
+    metric = "metrics={rec: {type: psnr, pairs: {rec_A: real_A}}}"
+    command = ["r.yaml", "--out", "run", "--device", "cpu", "--set", "training.log_every=1 steps", "--set", metric]
+    status, error = printed(capsys, *command, "--set", f"observers.early={{type: early_stopping, watch: {watch}}}")
+    assert (status, error.splitlines()[-1]) == (2, f"translate-run: observer 'early': watch: {message}")
+    assert printed(capsys, *command, "--set", "losses.cycle.weight=3", "--set", "training.length=1 steps")[0] == 0

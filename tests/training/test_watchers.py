@@ -19,6 +19,7 @@ from tests.conftest import REPOSITORY
 from translate_core import Observer, load_recipe, open_run
 from translate_core.commands.apply import main as apply
 from translate_core.commands.run import main
+from translate_core.training.evaluation import metric_names
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "plugins")))}
 Write = Callable[..., Path]
@@ -98,7 +99,7 @@ class Other(Watch):
 
 
 class Narrow(Observer):
-    """Cannot be called as the contract says."""
+    """Its event does not take the arguments of the contract."""
 
     def on_losses(self, step):
         pass
@@ -362,6 +363,17 @@ def test_a_damaged_last_checkpoint_ends_the_run_again(
     assert train(written) == 0
     assert f"continuing {tmp_path / 'run'} after step 2 of 6" in capsys.readouterr().err
     assert record_of(tmp_path)["ended"] == ended
+
+
+def test_the_run_states_its_metrics(tmp_path: Path, recipe: Write) -> None:
+    """Those of the evaluation, by direction; an observer may look for a name before the first evaluation."""
+    with open_run(recipe(), device="cpu", folder=tmp_path / "run") as run:
+        results = run.evaluate()
+        names = metric_names(run.assembly)
+    assert [(direction, name) for direction, found in names.items() for name in found] == [
+        (result.direction, result.name) for result in results
+    ]
+    assert names == {"A-B": ["psnr/fake_B"], "B-A": []}
 
 
 # States

@@ -62,7 +62,10 @@ class Tables:
     def _rows(self) -> list[Row]:
         rows: dict[str, Row] = {}
         for trial in self.trials:
-            row = rows.setdefault(trial.variant.name, Row(trial.variant.name, trial.variant.values, {}))
+            row = rows.setdefault(trial.variant.name, Row(trial.variant.name, trial.variant.values))
             results = trial.folder.final_results(trial.steps)
             row.seeds[trial.seed] = results if results is not None else trial.state
+            ended = trial.ended
+            if ended is not None:
+                row.ended[trial.seed] = str(ended)
         return list(rows.values())

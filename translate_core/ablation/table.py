@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,11 +19,13 @@ class Row:
     """A variant.
 
     values: varied key -> value. seeds: seed -> its final results, or the state of the run that has none.
+    ended: seed -> why its run ended before its length, for runs that did.
     """
 
     name: str
     values: Mapping[str, Any]
-    seeds: dict[int, Sequence[Result] | str]
+    seeds: dict[int, Sequence[Result] | str] = field(default_factory=dict)
+    ended: dict[int, str] = field(default_factory=dict)
 
     def measured(self) -> list[Sequence[Result]]:
         """The results of each seed that has any."""
@@ -50,7 +52,7 @@ def shown(value: Any) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table in Markdown, and below it the protocol of each column."""
+    """The table in Markdown, and below it the protocol of each column and the runs that ended early."""
     columns = _columns(rows)
     keys = list(rows[0].values)
     texts = {column: _texts(rows, column, sample) for column, sample in columns.items()}
@@ -60,6 +62,7 @@ def markdown(rows: Sequence[Row]) -> str:
     ]
     about = "Mean ± sample standard deviation over the finished seeds; the best mean of a column is bold."
     notes = [f"- {note}" for column, sample in columns.items() for note in _notes(rows, column, sample)]
+    notes += [f"- {row.name}, seed {seed}: {why}" for row in rows for seed, why in row.ended.items()]
     table = aligned([*keys, "seeds", *columns], cells, columns)
     return "\n".join([table, "", *([about, "", *notes] if columns else ["No test metrics."]), ""])
 

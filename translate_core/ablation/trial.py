@@ -9,6 +9,7 @@ from pathlib import Path
 from translate_core.ablation.file import Variant
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
+from translate_core.storage.record import EarlyEnd, early_end
 from translate_core.storage.run_folder import RunFolder
 
 
@@ -40,6 +41,11 @@ class Trial:
     def finished(self) -> bool:
         """Whether the run has its final results."""
         return self.folder.final_results(self.steps) is not None
+
+    @property
+    def ended(self) -> EarlyEnd | None:
+        """The early end of the run, if it has one."""
+        return early_end(self.folder.record(), self.steps) if self.finished else None
 
     @property
     def state(self) -> str:

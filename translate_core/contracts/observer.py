@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ class RunInfo:
     name: the name of the recipe. folder: the run folder. recipe: the resolved recipe as plain data.
     start: the number of steps done before this session. length: the step at which the run is finished.
     epoch: steps in an epoch. images_per_step: images of one domain, over all ranks.
+    metrics: by direction, the names of the test metrics, as results have them.
     """
 
     name: str
@@ -26,6 +27,7 @@ class RunInfo:
     length: int
     epoch: int
     images_per_step: int
+    metrics: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

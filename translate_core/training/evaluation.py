@@ -49,6 +49,19 @@ def evaluate(assembly: Assembly) -> list[Result]:
     return results
 
 
+def metric_names(assembly: Assembly) -> dict[str, list[str]]:
+    """By direction, the names of the results of `evaluate`."""
+    return {
+        name: [_name(comparison) for comparison in assembly.shapes.comparisons[name]]
+        for name, direction in assembly.method.directions.items()
+        if direction.source in assembly.dataset.test
+    }
+
+
+def _name(comparison: Comparison) -> str:
+    return f"{comparison.metric}/{comparison.output}"
+
+
 @contextmanager
 def _inference(assembly: Assembly) -> Iterator[Inference]:
     with assembly.evaluation_mode() as networks, torch.no_grad():
@@ -79,7 +92,7 @@ def _evaluate_direction(
     on = f"all {len(split)} test images of {direction.source} at {size}, {weights}"
     for comparison, metric in metrics.items():
         yield Result(
-            f"{comparison.metric}/{comparison.output}",
+            _name(comparison),
             metric.compute(),
             name,
             metric.higher_is_better,

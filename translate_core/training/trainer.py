@@ -22,7 +22,7 @@ from translate_core.storage.checkpoints import Checkpoint
 from translate_core.storage.record import EarlyEnd, early_end
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly
-from translate_core.training.evaluation import evaluate, samples
+from translate_core.training.evaluation import evaluate, metric_names, samples
 from translate_core.training.given import draws_of, kinds_of, on_device
 from translate_core.training.loader import load_steps
 from translate_core.training.micro_batch import Binding, DuePhase, MicroBatch
@@ -296,6 +296,7 @@ class Trainer:
             length=assembly.length,
             epoch=assembly.epoch,
             images_per_step=assembly.sampling.draws_per_step,
+            metrics=metric_names(assembly),
         )
 
     def _log(self) -> None:
