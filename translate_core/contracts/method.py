@@ -185,11 +185,11 @@ class Method:
 
     def normal(self, shape: Sequence[int], like: Tensor, *names: str | int) -> Tensor:
         """Draws from N(0, 1) with `rng(*names)`; device and dtype are those of `like`. Does not synchronise."""
-        return self._placed(torch.randn(*shape, generator=self.rng(*names), device="cpu"), like).to(like.dtype)
+        return self._placed(torch.randn(tuple(shape), generator=self.rng(*names), device="cpu"), like).to(like.dtype)
 
     def uniform(self, shape: Sequence[int], like: Tensor, *names: str | int) -> Tensor:
         """Draws from U[0, 1) with `rng(*names)`; device and dtype are those of `like`. Does not synchronise."""
-        return self._placed(torch.rand(*shape, generator=self.rng(*names), device="cpu"), like).to(like.dtype)
+        return self._placed(torch.rand(tuple(shape), generator=self.rng(*names), device="cpu"), like).to(like.dtype)
 
     def permutation(self, count: int, like: Tensor, *names: str | int) -> Tensor:
         """A random permutation of 0 … count - 1 with `rng(*names)`, int64, on the device of `like`."""

@@ -38,6 +38,8 @@ class MetaNetworks:
             module = self._build_one(name, network, modules)
             if module is None:
                 continue
+            if network.freeze is True:
+                module.requires_grad_(False)
             self._has_methods(name, network, module)
             self._size_fits(network, module)
             modules[name] = module

@@ -133,6 +133,8 @@ class Phase:
     def backward(self, losses: PhaseLosses, trained: frozenset[str], count: int) -> None:
         """Adds the gradients of the losses of one of `count` micro-batches, of what is trained only."""
         self.optimizer.schedule.add(losses.total.detach(), losses.parts)
+        if not losses.total.requires_grad:
+            return  # an equation that depends on a drawn integer may use no network this time
         mean = losses.total / count if count > 1 else losses.total
         scaler = self.optimizer.scaler
         scaled = mean if scaler is None else scaler.scale(mean)

@@ -212,7 +212,8 @@ class _Checker:
             self.integers.smallest = True
             other = self._evaluate_all(losses, groups)
             found = {name: _merged(found.get(name, {}), other.get(name, {})) for name in (found | other)}
-        return found
+        # An update whose networks are all frozen does not take place.
+        return {name: losses for name, losses in found.items() if any(loss.reach.networks for loss in losses.values())}
 
     def _evaluate_all(
         self, losses: Sequence[WeightedLoss], needed: Mapping[tuple[object, ...], frozenset[str]]
