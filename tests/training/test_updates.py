@@ -87,14 +87,14 @@ def test_three_sides() -> None:
             values = {name: float(value) for name, value in logged[step].items()}
             assert values == pytest.approx(
                 {
-                    "adversarial": float(of_g),
-                    "adversarial/fake_B": float(of_g),
-                    "adversarial/discriminators": float(of_d),
-                    "adversarial/D": float(of_d),
-                    "energy": float(bridge),
-                    "energy/fake_B": float(bridge),
-                    "energy/energy": float(of_e),
-                    "energy/E": float(of_e),
+                    "adversarial": of_g.item(),
+                    "adversarial/fake_B": of_g.item(),
+                    "adversarial/discriminators": of_d.item(),
+                    "adversarial/D": of_d.item(),
+                    "energy": bridge.item(),
+                    "energy/fake_B": bridge.item(),
+                    "energy/energy": of_e.item(),
+                    "energy/E": of_e.item(),
                 },
                 abs=1e-12,
             )
@@ -270,7 +270,7 @@ def test_updates_with_a_subset_and_another_tensor_in_place() -> None:
     [
         (
             "shared",
-            "update 'second' sends gradients through shared tensors (fake_B), and so does 'first': "
+            "update 'second' sends gradients through shared tensors (fake_B, style), and so does 'first': "
             "of the updates that share tensors one may. Declare it with fresh=True",
         ),
         (
