@@ -78,6 +78,17 @@ def small_data(block: Mapping[str, Any], root: Path) -> dict[str, Any]:
     return made
 
 
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "unpaired_folders": ("trainA", "trainB", "testA", "testB"),
+    "paired_folders": ("trainA", "trainB", "testA", "testB"),
+    "paired_side_by_side": ("train", "val", "test"),
+    "class_folders": tuple(
+        f"{part}/{domain}" for part in ("train", "val", "test") for domain in ("cat", "dog", "wild")
+    ),
+}
+"""The folders of images, by the type of the dataset."""
+
+
 def make_images(layout: str, root: Path) -> None:
     """Blurred noise, two pictures for each place, in the folders of that dataset."""
     rng = np.random.default_rng(0)
@@ -87,8 +98,7 @@ def make_images(layout: str, root: Path) -> None:
         return Image.fromarray(pixels).resize((width, SIDE), Image.Resampling.BICUBIC)
 
     side_by_side = layout == "paired_side_by_side"
-    folders = ("train", "val", "test") if side_by_side else ("trainA", "trainB", "testA", "testB")
-    for folder in folders:
+    for folder in FOLDERS[layout]:
         (root / folder).mkdir(parents=True)
         for number in range(2):
             picture(2 * SIDE if side_by_side else SIDE).save(root / folder / f"{number}.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from translate_core import NoPool, Registrar, hookimpl
+from translate_plugins.datasets.class_folders import ClassFolders
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.paired_side_by_side import PairedSideBySide
 from translate_plugins.datasets.synthetic import Synthetic
@@ -99,6 +100,7 @@ def register(registry: Registrar) -> None:
     registry.dataset("unpaired_folders", UnpairedFolders)
     registry.dataset("paired_folders", PairedFolders)
     registry.dataset("paired_side_by_side", PairedSideBySide)
+    registry.dataset("class_folders", ClassFolders)
     registry.dataset("synthetic", Synthetic)
     registry.optimizer("adam", adam)
     registry.optimizer("adamw", adamw)

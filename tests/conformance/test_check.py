@@ -63,6 +63,12 @@ def settings(folder: Path) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     for name in ("unpaired_folders", "paired_folders", "paired_side_by_side"):
         make_images(name, folder / name)
         made["dataset", name] = {"root": str(folder / name), "transform": {"crop": 32}}
+    make_images("class_folders", folder / "class_folders")
+    made["dataset", "class_folders"] = {
+        "root": str(folder / "class_folders"),
+        "domains": ["cat", "dog", "wild"],
+        "transform": {"crop": 32},
+    }
     if REGISTRY.find("loss", "perceptual"):
         from torchvision.models import vgg
 

@@ -136,9 +136,9 @@ def test_batches_depend_only_on_the_step(tmp_path: Path, workers: int) -> None:
     )
     data.open()
     sampling = Sampling(0, 2, 1, Ranks(0, 1))
-    whole = list(load_steps(data.train, sampling, 0, 9, 0, pin_memory=False))
+    whole = list(load_steps(data.train, sampling, (), 0, 9, 0, pin_memory=False))
     for start in (0, 2, 3, 7):
-        loaded = list(load_steps(data.train, sampling, start, 9, workers, pin_memory=False))
+        loaded = list(load_steps(data.train, sampling, (), start, 9, workers, pin_memory=False))
         for one, other in zip(loaded, whole[start:], strict=True):
             assert all(torch.equal(one[0][key], other[0][key]) for key in one[0])
     straight = [bicubic(Image.open(path), 16, 16) for path in (tmp_path / "data" / "trainA").iterdir()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,23 @@ def adversarial(type_: str, **options: Any) -> dict[str, Any]:
     return {"losses": {**BASE["losses"], "adversarial": {"type": type_, **options}}}
 
 
-def folders(type_: str) -> Callable[[Path], dict[str, Any]]:
+def folders(type_: str, **options: Any) -> Callable[[Path], dict[str, Any]]:
     def made(root: Path) -> dict[str, Any]:
         make_images(type_, root / type_)
-        return {"data": {"type": type_, "root": str(root / type_), "transform": {"crop": 32}}}
+        return {"data": {"type": type_, "root": str(root / type_), "transform": {"crop": 32}, **options}}
 
     return made
+
+
+def class_folders(root: Path) -> dict[str, Any]:
+    """With a method that takes labels."""
+    plugin = shutil.copy(Path(__file__).with_name("methods_of_kinds.py"), root)
+    return {
+        **GAN,
+        **folders("class_folders", domains=["cat", "dog", "wild"])(root),
+        "method": {"type": "labelled"},
+        "plugins": [Path(plugin).name],
+    }
 
 
 def perceptual(root: Path) -> dict[str, Any]:
@@ -128,6 +140,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("dataset", "unpaired_folders"): folders("unpaired_folders"),
     ("dataset", "paired_folders"): folders("paired_folders"),
     ("dataset", "paired_side_by_side"): folders("paired_side_by_side"),
+    ("dataset", "class_folders"): class_folders,
     ("pool", "history"): adversarial("lsgan", pool={"type": "history", "size": 2}),
     ("pool", "none"): adversarial("lsgan", pool={"type": "none"}),
     ("metric", "psnr"): {"metrics": {"tried": {"type": "psnr"}}},
@@ -158,7 +171,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
 
 def test_the_enumeration_is_complete() -> None:
     assert set(COMPONENTS) == set(HOW), set(COMPONENTS) ^ set(HOW)
-    assert len(COMPONENTS) == 62
+    assert len(COMPONENTS) == 63
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: value)

@@ -146,7 +146,7 @@ COMPONENTS = [
          "losses.adversarial.pool  must be a block with a `type`, not 50. There are: history, none"),
     case("null for a nested block", "losses.adversarial.pool=null",
          "losses.adversarial.pool  must be a block with a `type`, not null. There are: history, none"),
-    case("a missing block", "data=null", "data  is missing: the recipe names no dataset. There are: paired_folders, paired_side_by_side, synthetic, unpaired_folders"),
+    case("a missing block", "data=null", "data  is missing: the recipe names no dataset. There are: class_folders, paired_folders, paired_side_by_side, synthetic, unpaired_folders"),
     case("no optimizer", "optimizer=null", "optimizer  is missing: the recipe names no optimizer. There are: adam, adamw, sgd"),
     case("no training", "training=null",
          "training  is missing: give at least a length, such as `training: {length: 200 epochs}`"),

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from tests.plugins.made_images import beside, folders, plain
 from translate_core.commands.run import main
 
-TYPES = "paired_folders, paired_side_by_side, synthetic, unpaired_folders"
+TYPES = "class_folders, paired_folders, paired_side_by_side, synthetic, unpaired_folders"
 ADVICE = "Set data.test to the folder with the test images, or to null for none"
+NOT_A_MAP = (
+    "not a label map: a greyscale or palette PNG file of at most 8 bits, where each pixel is the number of a class"
+)
+MAPS = {"type": "paired_folders", "maps": ["A"], "classes": ["sky", "road"]}
+CLASSES = {"type": "class_folders", "domains": ["cat", "dog"], "test": "val"}
 PAIRS = "the images of a pair have the same name, whatever their ending."
 REMEDY = f"{PAIRS} Add them, remove these, or use data.type unpaired_folders"
 
@@ -50,6 +56,22 @@ def odd_width(root: Path) -> None:
     plain(0, 32, 63).save(root / "train" / "7.png")
 
 
+def folders_of_classes(root: Path) -> None:
+    images = {f"{number}.png": plain(number, 32, 32) for number in range(3)}
+    folders(root, **{f"{part}/{domain}": images for part in ("train", "val") for domain in ("cat", "dog")})
+
+
+def label_maps(root: Path) -> None:
+    """A label map with the value 9, a photograph, and a JPEG file in trainA."""
+    two_folders(root)
+    for path in (root / "trainA").iterdir():
+        path.unlink()
+    for number, image in enumerate((Image.new("L", (32, 32), 9), plain(1, 32, 32), Image.new("L", (32, 32), 1))):
+        image.save(root / "trainA" / f"{number}.{'jpg' if number == 2 else 'png'}")
+    for path in (root / "testA").iterdir():
+        Image.new("P", (32, 32), 1).save(path)
+
+
 DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
     "an image without counterpart": (missing_counterparts, {"type": "paired_folders"}, [
         f"data/trainB  lacks the counterparts of 1 of 3 images in trainA: 1.png; {REMEDY}",
@@ -81,6 +103,26 @@ DATA: dict[str, tuple[Callable[[Path], None], dict[str, Any], list[str]]] = {
     "images in no folder": (images_in_the_root, {"type": "paired_side_by_side"}, [
         "data/train  does not exist, and data itself holds 3 images (0.png …): move the training images into train",
     ]),
+    "no label maps": (label_maps, MAPS, [
+        "data/trainA/0.png  holds the value 9 (row 0, column 0), "
+        "but data.classes lists 2 classes, numbered 0 … 1",
+        f"data/trainA/1.png  is a PNG file of mode RGB, {NOT_A_MAP}",
+        f"data/trainA/2.jpg  is a JPEG file of mode L, {NOT_A_MAP}",
+    ]),
+    "a domain without a folder": (folders_of_classes, CLASSES | {"domains": ["cat", "dogs"]}, [
+        "data/train/dogs  does not exist, did you mean 'dog'? data/train has the folders cat, dog",
+    ]),
+    "folders of classes read as two folders": (folders_of_classes, {"type": "unpaired_folders"}, [
+        f"data/train{domain}  does not exist, but data has a train with folders of images in it: "
+        "a folder for each domain is data.type class_folders" for domain in "AB"
+    ]),
+    "two folders read as folders of classes": (two_folders, CLASSES | {"test": None}, [
+        "data/train  does not exist, but data has trainA and trainB: "
+        "that is data.type paired_folders, or unpaired_folders where images are not paired",
+    ]),
+    "no folder of test images of classes": (folders_of_classes, CLASSES | {"test": "test"}, [
+        f"data/test  does not exist. data holds: train, val. {ADVICE}",
+    ]),
     "no two halves": (odd_width, {"type": "paired_side_by_side", "test": "val"}, [
         "data/train/7.png  is 32 × 63 (height × width): an odd width has no two halves; is it two images side by side?",
     ]),
@@ -100,12 +142,45 @@ OPTIONS = {
         "data.transform.crop_until  must be a length such as '500 steps' or '1 epoch', or null, not 2"
     ),
 }
+OF_OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "one domain": (
+        CLASSES | {"domains": ["cat"]},
+        "data  domains lists cat only: at least two are needed, such as domains: [cat, dog]",
+    ),
+    "a domain twice": (CLASSES | {"domains": ["cat", "dog", "cat"]}, "data  domains lists cat twice"),
+    "no domains": ({"type": "class_folders"}, "data.domains  is missing: class_folders needs it (a list, each text)"),
+    "maps without classes": (
+        MAPS | {"classes": []},
+        "data  maps needs classes, the names of the numbers 0, 1, … in the label maps, such as classes: [sky, road]",
+    ),
+    "classes without maps": (
+        MAPS | {"maps": []},
+        "data  classes are those of label maps, but maps is empty: list their domain, such as maps: [A]",
+    ),
+    "maps of no domain": (MAPS | {"maps": ["C"]}, "data.maps  must be a list, each one of A, B, not [C]"),
+    "colours of a label map": (
+        MAPS | {"channels_A": 3},
+        "data  channels_A is 3, but the label maps of A have 1 channel: leave it out",
+    ),
+    "one species": (
+        {"type": "synthetic", "domains": ["pony"]},
+        "data  domains lists pony only: at least two of horse, zebra, pony are needed",
+    ),
+    "an unknown species": (
+        {"type": "synthetic", "domains": ["horse", "cow"]},
+        "data.domains  must be a list, each one of horse, zebra, pony, not [horse, cow]",
+    ),
+    "pairs of domains": (
+        {"type": "synthetic", "domains": ["horse", "zebra"], "paired": True},
+        "data  paired is true, but with domains images are drawn one by one: leave one of the two out",
+    ),
+}
 
 
 def printed(folder: Path, data: dict[str, Any], capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
     recipe: dict[str, Any] = {
         "method": {"type": "cyclegan"},
-        "data": {"root": "data", **data},
+        "data": data if data["type"] == "synthetic" else {"root": "data", **data},
         "generator": {"type": "resnet", "blocks": 1, "width": 4},
         "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
         "losses": {"adversarial": {"type": "lsgan"}, "cycle": {"type": "cycle", "weight": 10}},
@@ -136,3 +211,12 @@ def test_options(
     side_by_side(tmp_path / "data")
     error = printed(tmp_path, {"type": "paired_side_by_side", "test": "val"}, capsys, override)
     assert error == f"translate-run: recipe r.yaml has 1 fault\n  {OPTIONS[override]}\n"
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_options_of_other_types(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data, message = OF_OTHERS[name]
+    assert printed(tmp_path, data, capsys) == f"translate-run: recipe r.yaml has 1 fault\n  {message}\n"

@@ -40,8 +40,6 @@ class TrainSplit(ABC):
     def draw(self, index: int, rng: np.random.Generator) -> Item:
         """One augmented training example, of the same names in every draw; images and maps have the declared size.
 
-        Two draws of one index with different generators are two independent draws of one item.
-
         index: 0 … len(self) - 1. rng: the only source of randomness.
         """
 
