@@ -30,6 +30,8 @@ SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("generator", "unet"): {"width": 4, "downs": 5},
     ("generator", "munit"): {"width": 4, "mlp_width": 8},
     ("generator", "ugatit"): {"width": 4, "size": SIDE},
+    ("generator", "unsb"): {"width": 4},
+    ("discriminator", "unsb"): {"width": 4},
     ("discriminator", "patchgan"): {"width": 4},
     ("discriminator", "multiscale"): {"width": 4},
     ("discriminator", "ugatit"): {"width": 4, "layers": 5},

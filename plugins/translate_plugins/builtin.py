@@ -12,12 +12,14 @@ from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
 from translate_plugins.discriminators.ugatit import UGATITDiscriminator
+from translate_plugins.discriminators.unsb import UNSBDiscriminator
 from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.resnet_adalin import ResNetAdaLIN
 from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
+from translate_plugins.generators.unsb import UNSBGenerator
 from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
 from translate_plugins.losses.bce import BCE
@@ -29,14 +31,17 @@ from translate_plugins.losses.patch_nce import PatchNCE
 from translate_plugins.losses.perceptual import Perceptual
 from translate_plugins.losses.r1 import R1
 from translate_plugins.losses.reconstruction import Cycle, Identity
+from translate_plugins.losses.schrodinger_bridge import SchrodingerBridge
 from translate_plugins.losses.ssim import SSIMLoss
 from translate_plugins.losses.wgan_gp import WGANGP
 from translate_plugins.methods.cut import CUT
 from translate_plugins.methods.cyclegan import CycleGAN
+from translate_plugins.methods.dclgan import DCLGAN
 from translate_plugins.methods.gan import GAN
 from translate_plugins.methods.munit import MUNIT
 from translate_plugins.methods.pix2pix import Pix2Pix
 from translate_plugins.methods.ugatit import UGATIT
+from translate_plugins.methods.unsb import UNSB
 from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
 from translate_plugins.networks.starganv2_mapping import StarGANv2Mapping
@@ -66,6 +71,8 @@ def register(registry: Registrar) -> None:
     registry.method("cut", CUT)
     registry.method("munit", MUNIT)
     registry.method("ugatit", UGATIT)
+    registry.method("dclgan", DCLGAN)
+    registry.method("unsb", UNSB)
     registry.method("gan", GAN)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
@@ -73,10 +80,12 @@ def register(registry: Registrar) -> None:
     registry.generator("resnet_adalin", ResNetAdaLIN)
     registry.generator("munit", MUNITGenerator)
     registry.generator("ugatit", UGATITGenerator)
+    registry.generator("unsb", UNSBGenerator)
     registry.discriminator("patchgan", PatchGAN)
     registry.discriminator("pixelgan", PixelGAN)
     registry.discriminator("multiscale", Multiscale)
     registry.discriminator("ugatit", UGATITDiscriminator)
+    registry.discriminator("unsb", UNSBDiscriminator)
     registry.head("mlp", MLP)
     registry.network("starganv2_mapping", StarGANv2Mapping)
     registry.network("starganv2_style", StarGANv2Style)
@@ -95,6 +104,7 @@ def register(registry: Registrar) -> None:
     registry.loss("perceptual", Perceptual)
     registry.loss("patch_nce", PatchNCE)
     registry.loss("cam", CAM)
+    registry.loss("schrodinger_bridge", SchrodingerBridge)
     registry.pool("history", History)
     registry.pool("none", NoPool)
     registry.dataset("unpaired_folders", UnpairedFolders)

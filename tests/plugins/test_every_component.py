@@ -55,6 +55,26 @@ UGATIT = {
         "cam": {"type": "cam", "weight": 1000},
     },
 }
+DCLGAN = {
+    "method": {"type": "dclgan", "taps": ["down1", "block1"], "patches": 16},
+    "head": {"type": "mlp", "width": 8, "optimizer": {"lr": 1.0e-3}},
+    "losses": {
+        "adversarial": {"type": "hinge", "generator": "bounded"},
+        "nce": {"type": "patch_nce", "negatives": "batch", "similarity": "cosine"},
+        "identity": {"type": "identity"},
+    },
+}
+UNSB = {
+    "method": {"type": "unsb", "taps": ["image", "block1"], "patches": 16},
+    "generator": {"type": "unsb", "width": 4, "blocks": 1},
+    "discriminator": {"type": "unsb", "width": 4, "layers": 1},
+    "head": {"type": "mlp", "width": 8},
+    "losses": {
+        "adversarial": {"type": "lsgan"},
+        "bridge": {"type": "schrodinger_bridge"},
+        "nce": {"type": "patch_nce"},
+    },
+}
 PAIRS = {"rec_A": "real_A", "rec_B": "real_B"}
 
 
@@ -110,15 +130,19 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("method", "cut"): CUT,
     ("method", "munit"): MUNIT,
     ("method", "ugatit"): UGATIT,
+    ("method", "dclgan"): DCLGAN,
+    ("method", "unsb"): UNSB,
     ("generator", "resnet"): {},
     ("generator", "unet"): {"generator": {"type": "unet", "downs": 3, "width": 4}},
     ("generator", "johnson"): {"generator": {"type": "johnson", "width": 4}},
     ("generator", "resnet_adalin"): {"generator": {"type": "resnet_adalin", "width": 4, "blocks": 2}},
     ("generator", "munit"): MUNIT,
     ("generator", "ugatit"): UGATIT,
+    ("generator", "unsb"): UNSB,
     ("discriminator", "patchgan"): {},
     ("discriminator", "pixelgan"): {"discriminator": {"type": "pixelgan", "width": 4}},
     ("discriminator", "multiscale"): {"discriminator": {"type": "multiscale", "width": 4, "layers": 2, "scales": 2}},
+    ("discriminator", "unsb"): UNSB,
     ("discriminator", "ugatit"): {"discriminator": {"type": "ugatit", "width": 4, "layers": 3}},
     ("head", "mlp"): CUT,
     ("loss", "lsgan"): {},
@@ -136,6 +160,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("loss", "perceptual"): perceptual,
     ("loss", "patch_nce"): CUT,
     ("loss", "cam"): UGATIT,
+    ("loss", "schrodinger_bridge"): UNSB,
     ("dataset", "synthetic"): {},
     ("dataset", "unpaired_folders"): folders("unpaired_folders"),
     ("dataset", "paired_folders"): folders("paired_folders"),
@@ -171,7 +196,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
 
 def test_the_enumeration_is_complete() -> None:
     assert set(COMPONENTS) == set(HOW), set(COMPONENTS) ^ set(HOW)
-    assert len(COMPONENTS) == 63
+    assert len(COMPONENTS) == 68
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: value)

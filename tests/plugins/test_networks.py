@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,8 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "resnet_adalin": {"blocks": 2, "width": 4},
     "ugatit": {"blocks": 1, "width": 4, "size": 32},
     "ugatit light": {"blocks": 1, "width": 4, "light": True},
+    "unsb": {"blocks": 1, "width": 4},
+    "unsb ignored": {"blocks": 1, "width": 4, "time": "ignored"},
 }
 DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "patchgan": {"layers": 2, "width": 4},
@@ -36,18 +38,40 @@ DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "multiscale": {"scales": 2, "layers": 2, "width": 4},
     "multiscale normed": {"scales": 2, "layers": 2, "width": 4, "norm": "batch", "spectral_norm": True},
     "ugatit": {"layers": 5, "width": 4},
+    "unsb": {"layers": 2, "width": 4},
 }
+CONDITIONS: dict[tuple[str, str], Callable[[Tensor], tuple[Tensor, ...]]] = {
+    ("generator", "unsb"): lambda x: (times(x), latents(x, 16)),
+    ("discriminator", "unsb"): lambda x: (times(x),),
+}
+"""By kind and component, what the network takes after the images."""
 TABLE = [("generator", name) for name in GENERATORS] + [("discriminator", name) for name in DISCRIMINATORS]
 networks = pytest.mark.parametrize(("kind", "name"), TABLE)
 
 _REGISTRY = load_plugins().registry
 
 
+def times(x: Tensor) -> Tensor:
+    """The index of a time step for each image."""
+    return torch.arange(len(x), device=x.device)
+
+
+def latents(x: Tensor, channels: int) -> Tensor:
+    """A latent vector for each image."""
+    drawn = torch.randn(len(x), channels, generator=torch.Generator().manual_seed(4), device="cpu")
+    return drawn.to(x.device, x.dtype)
+
+
 def build(kind: str, name: str) -> nn.Module:
+    """The network, which gets its conditions by itself where it is called with images only."""
     given = {"in_channels": 3, "out_channels": 2} if kind == "generator" else {"in_channels": 3}
     options = (GENERATORS if kind == "generator" else DISCRIMINATORS)[name]
     torch.manual_seed(0)
-    network: nn.Module = _REGISTRY.get(kind, name.partition(" ")[0]).component(**given, **options)
+    component = name.partition(" ")[0]
+    network: nn.Module = _REGISTRY.get(kind, component).component(**given, **options)
+    if (kind, component) in CONDITIONS:
+        conditions = CONDITIONS[kind, component]
+        network.register_forward_pre_hook(lambda _, given: (*given, *conditions(given[0])))
     return network
 
 
