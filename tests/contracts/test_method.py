@@ -145,6 +145,25 @@ def test_after_update_reaches_the_networks_that_were_trained() -> None:
     assert [network.module.updates for network in networks.values()] == [1, 0]
 
 
+def test_inference_restores_the_mode_of_each_part() -> None:
+    made, networks = batch({"real_A": IMAGE})
+    module = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(3), nn.Identity())
+    module[1].eval()
+    networks["E"].module = module
+    before = [part.training for part in module.modules()]
+    with made.inference(networks["E"]):
+        assert not any(part.training for part in module.modules())
+        assert not networks["E"](IMAGE).requires_grad
+    assert [part.training for part in module.modules()] == before == [True, True, False, True]
+
+
+def test_an_integer_is_a_draw_of_the_step_and_the_name() -> None:
+    drawn = [batch({}, step=step)[0].integer(5, "t") for step in range(200)]
+    assert drawn == [batch({}, step=step)[0].integer(5, "t") for step in range(200)]
+    assert set(drawn) == set(range(5))
+    assert drawn != [batch({}, step=step)[0].integer(5, "other") for step in range(200)]
+
+
 class Tapped(Counting):
     taps = {"first": 3, "second": 8}
 

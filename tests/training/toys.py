@@ -19,6 +19,7 @@ from translate_core import (
     Registrar,
     Tensors,
     Update,
+    UserError,
     discriminator,
     generator,
     hookimpl,
@@ -212,6 +213,31 @@ class Integers(ThreeSides):
         return x
 
 
+class FromMaps(Method):
+    """A generator on label maps, one channel for each class, as in pix2pixHD."""
+
+    roles = (generator("G", "A", "B"),)
+    order = (GENERATORS,)
+    given = (Given("real_A", "map"), "real_B")
+    pairs = {"reconstruction": {"fake_B": "real_B"}}
+    directions = {"A-B": Direction("A", "B")}
+
+    def on(self, data: Any) -> None:
+        if not data.classes:
+            raise UserError("needs label maps: let the data state their classes")
+        self.classes = len(data.classes)
+        self.roles = (generator("G", "A", "B", extra={"in_channels": self.classes}),)
+
+    @tensor(shared=True)
+    def one_hot_A(self) -> Tensor:
+        planes = torch.arange(self.classes, device=self.real_A.device).view(-1, 1, 1) == self.real_A
+        return planes.to(torch.get_default_dtype())
+
+    @tensor
+    def fake_B(self) -> Tensor:
+        return self.G(self.one_hot_A)
+
+
 @hookimpl
 def register(registry: Registrar) -> None:
     registry.generator("pixel", Pixel)
@@ -223,6 +249,7 @@ def register(registry: Registrar) -> None:
     registry.method("between", Between)
     registry.method("labelled", Labelled)
     registry.method("integers", Integers)
+    registry.method("from_maps", FromMaps)
     registry.loss("energy", Energy)
     registry.loss("second", Second)
     registry.loss("feature_matching_toy", FeatureMatching)

@@ -227,7 +227,8 @@ class Trainer:
     def _on_device(self, item: Item) -> dict[str, Tensor]:
         assembly = self.assembly
         layout = torch.channels_last if assembly.recipe.training.channels_last else torch.contiguous_format
-        return on_device(item, kinds_of(assembly.method), assembly.device, assembly.precision.dtype, layout)
+        kinds = {**assembly.dataset.kinds, **kinds_of(assembly.method)}
+        return on_device(item, kinds, assembly.device, assembly.precision.dtype, layout)
 
     def _update_networks(self, due: DuePhase) -> Tensor | None:
         """The optimizer step of a phase. Returns the norm of its gradient where it is clipped."""

@@ -21,6 +21,7 @@ from translate_core.errors import UserError, did_you_mean
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.images import Channels, convert_image
 from translate_core.runtime.randomness import Draws
+from translate_core.training.given import kinds_of
 from translate_core.training.inference import Inference
 from translate_core.training.size_constraint import SizeConstraint
 from translate_core.translating.opening import OpenedRun, build_applied, open_run_folder
@@ -161,7 +162,8 @@ class Translator:
 
         image: a PIL image of any mode with 8 bits a channel, rotated upright by its EXIF data; the result is RGB, or L
             where the target domain is greyscale. Or a tensor (C, H, W) or (N, C, H, W) on any device, uint8 0 … 255 or
-            floating point in [-1, 1].
+            floating point in [-1, 1]. Where the run was trained on label maps: an 8-bit greyscale or palette image
+            whose pixels are numbers of classes, or a tensor of integers (1, H, W) or (N, 1, H, W).
         direction: one of `directions`; the first one for None.
         examples: by name of a choice, the image that it is taken from, of the same types as `image`; other choices
             are drawn.
@@ -183,10 +185,11 @@ class Translator:
             decided[choice] = self._on_device(self._planes(example, choice.domain, f"the example for {word}"))
         if isinstance(image, Image.Image):
             self._pil_channels(chosen.target)
-        planes = self._planes(image, chosen.source, "the image")
+        is_map = kinds_of(self._recipe.method).get(chosen.given) == "map"
+        planes = self._label_map(image) if is_map else self._planes(image, chosen.source, "the image")
         numbers = self.read_options(options or {}, name)
-        output = self._compute(self._on_device(planes), chosen, decided, numbers, seed)
-        if planes.dtype == torch.uint8:
+        output = self._compute(self._on_device(planes, is_map=is_map), chosen, decided, numbers, seed)
+        if not planes.is_floating_point():
             output = to_uint8(output)
         output = (output if planes.dim() == 4 else output[0]).to(planes.device).to(planes.dtype)
         if isinstance(image, Tensor):
@@ -233,9 +236,30 @@ class Translator:
             raise UserError(f"{what} {error}") from None
         return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
 
-    def _on_device(self, planes: Tensor) -> Tensor:
-        """(N, C, H, W) in [-1, 1]."""
-        batch = to_unit_range(planes, self._dtype).to(self.device)
+    def _label_map(self, image: Image.Image | Tensor) -> Tensor:
+        """The numbers of the classes, integers (1, H, W) or (N, 1, H, W)."""
+        if isinstance(image, Tensor):
+            numbers = image.detach()
+            fits = numbers.dim() in (3, 4) and numbers.shape[-3] == 1 and not numbers.is_floating_point()
+        else:
+            fits = image.mode in ("L", "P")
+            numbers = torch.from_numpy(np.array(image))[None] if fits else torch.empty(0)
+        if not fits:
+            raise UserError(
+                "the image must be a label map, whose pixels are numbers of classes: an 8-bit greyscale or palette "
+                "image, or a tensor of integers (1, H, W) or (N, 1, H, W)"
+            )
+        classes = self._recipe.data().classes
+        if classes and int(numbers.max()) >= len(classes):
+            raise UserError(
+                f"the label map has the number {int(numbers.max())}, and there are {len(classes)} classes, numbered "
+                f"0 … {len(classes) - 1}"
+            )
+        return numbers
+
+    def _on_device(self, planes: Tensor, *, is_map: bool = False) -> Tensor:
+        """(N, C, H, W): images in [-1, 1], label maps as they are."""
+        batch = (planes if is_map else to_unit_range(planes, self._dtype)).to(self.device)
         return batch if batch.dim() == 4 else batch[None]
 
     def _pil_channels(self, domain: str) -> Channels:
