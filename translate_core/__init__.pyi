@@ -10,7 +10,7 @@ from .contracts.hook import CONTRACT, hookimpl
 from .contracts.length import Length
 from .contracts.loss import Frozen, Loss, Tensors, loss_of
 from .contracts.method import Method
-from .contracts.metric import Metric
+from .contracts.metric import Metric, SetMetric
 from .contracts.network import Network
 from .contracts.observer import Observer, Result, RunInfo, Sample
 from .contracts.pool import NoPool, Pool
@@ -68,6 +68,7 @@ __all__ = [
     "RunInfo",
     "Sample",
     "Schedule",
+    "SetMetric",
     "Step",
     "Tensors",
     "TestSplit",

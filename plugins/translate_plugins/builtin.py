@@ -44,6 +44,7 @@ from translate_plugins.methods.ugatit import UGATIT
 from translate_plugins.methods.unsb import UNSB
 from translate_plugins.metrics.psnr import PSNR
 from translate_plugins.metrics.ssim import SSIM
+from translate_plugins.metrics.swd import SWD
 from translate_plugins.networks.starganv2_mapping import StarGANv2Mapping
 from translate_plugins.networks.starganv2_style import StarGANv2Style
 from translate_plugins.observers.csv_files import CSVFiles
@@ -128,6 +129,7 @@ def register(registry: Registrar) -> None:
     registry.init("none", none)
     registry.metric("psnr", PSNR, default=True)
     registry.metric("ssim", SSIM, default=True)
+    registry.metric("swd", SWD, default=True)
     registry.observer("progress", Progress, default=True)
     registry.observer("tensorboard", TensorBoard, default=True)
     registry.observer("samples", Samples, default=True)

@@ -51,7 +51,19 @@ ENGINE_KEYS: Mapping[str, EngineKey] = {
     "pairs": EngineKey(
         "a mapping from text to text",
         "null",
-        "tensor -> its reference; by default each direction's output -> its target",
+        "tensor -> its reference; by default each direction's output -> its target or, for a metric over sets, the "
+        "images of the target domain",
+    ),
+    "images": EngineKey(
+        "a whole number greater than 0, or null",
+        "null",
+        "evaluate only so many test images of each source, the first ones; null for all",
+    ),
+    "references": EngineKey(
+        "one of test, train",
+        "test",
+        "which images of the target domain a metric over sets compares with: the test images, or those of one "
+        "training epoch, cropped and flipped as in training",
     ),
     "init": EngineKey(
         "a block with a `type`: an init",

@@ -72,7 +72,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
         for kind in KINDS
     },
     "loss": ("type", "weight", "every"),
-    "metric": ("type", "pairs"),
+    "metric": ("type", "pairs", "images", "references"),
 }
 """By kind, keys of a component's block that belong to the engine."""
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Generic, TypeVar, cast
 
+import torch
 from torch import Tensor
+
+Embedded = TypeVar("Embedded", bound=Tensor | tuple[Tensor, ...])
+"""What an embedding returns: one tensor, or a tuple of several."""
 
 
 class Metric(ABC):
@@ -26,3 +33,49 @@ class Metric(ABC):
     @abstractmethod
     def compute(self) -> float:
         """The value over all images added so far."""
+
+
+class SetMetric(Metric, Generic[Embedded]):
+    """Base class of metrics of two sets of images: a distance between the embeddings of their images.
+
+    By default all translations of a direction are compared with all test images of the target domain, so that no image
+    needs a target. The input is compared with the same images, for comparison. With `pairs`, as of any metric, the set
+    of one tensor is compared with that of another.
+
+    embedding: images (N, C, H, W) in [-1, 1] -> a tensor, or a tuple of tensors, whose first dimension counts rows. An
+        image may have any number of rows. The rows of image after image, in order; they depend on that image only.
+        A frozen dataclass with `__call__` is best: metrics whose embeddings are equal share them, so that each image is
+        embedded once. Its `repr` names all that decides the result, because the embeddings of references are kept in
+        the run folder by it.
+    """
+
+    embedding: Callable[[Tensor], Embedded]
+
+    @abstractmethod
+    def distance(self, outputs: Embedded, references: Embedded) -> float:
+        """The value for two sets. It does not depend on the order of the images, and modifies nothing.
+
+        outputs, references: as `embedding` returns them, with the rows of all images; on the device of the run.
+        """
+
+    def update(self, output: Tensor, reference: Tensor) -> None:
+        """Adds an image to each set; their shapes may differ. The engine embeds images itself and does not call it."""
+        for images, embedded in zip((output, reference), self._sets, strict=True):
+            embedded.append(self.embedding(images))
+
+    def compute(self) -> float:
+        """The distance between the sets added so far."""
+        outputs, references = map(concatenated, self._sets)
+        return self.distance(outputs, references)
+
+    @cached_property
+    def _sets(self) -> tuple[list[Embedded], list[Embedded]]:
+        return [], []
+
+
+def concatenated(embedded: Sequence[Embedded]) -> Embedded:
+    """The rows of several embeddings as one."""
+    first = embedded[0]
+    if isinstance(first, Tensor):
+        return cast("Embedded", torch.cat(cast("list[Tensor]", list(embedded))))
+    return cast("Embedded", tuple(torch.cat(parts) for parts in zip(*embedded, strict=True)))

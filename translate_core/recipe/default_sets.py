@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import PositiveInt
 
 from translate_core.components.blocks import Block
 from translate_core.components.signature import Option
@@ -11,7 +13,9 @@ from translate_core.recipe.reader import RecipeReader
 from translate_core.recipe.resolved import ResolvedMetric
 
 PAIRS = Option("pairs", dict[str, str] | None, None, required=False, nested=None, group=None)
-"""The engine's key in the block of a metric."""
+IMAGES = Option("images", PositiveInt | None, None, required=False, nested=None, group=None)
+REFERENCES = Option("references", Literal["test", "train"], "test", required=False, nested=None, group=None)
+"""The engine's keys in the block of a metric."""
 
 
 def resolve_metrics(reader: RecipeReader) -> tuple[dict[str, ResolvedMetric], dict[str, Any]]:
@@ -24,12 +28,24 @@ def resolve_metrics(reader: RecipeReader) -> tuple[dict[str, ResolvedMetric], di
     for name, (value, default) in _with_defaults(reader, "metrics", "metric").items():
         path = f"metrics.{name}"
         block = reader.block("metric", value, path)
-        pairs = reader.blocks.value(PAIRS, value.get("pairs"), f"{path}.pairs")
+        keys = {
+            option.name: reader.blocks.value(option, value.get(option.name, option.default), f"{path}.{option.name}")
+            for option in (PAIRS, IMAGES, REFERENCES)
+        }
         if block is None:
             continue
-        metrics[name] = ResolvedMetric(block, pairs, default)
+        metrics[name] = ResolvedMetric(block, **keys, default=default)
+        if "references" in value and not metrics[name].over_sets:
+            reader.blocks.fault(f"{path}.references", f"{value['type']} compares pairs of images; set its `pairs`")
+        if "references" in value and keys["pairs"]:
+            reader.blocks.fault(f"{path}.references", "is not used where `pairs` names the references; remove one")
         if not default:
-            explicit[name] = {**block.record, **({"pairs": pairs} if pairs else {})}
+            changed = {
+                option.name: keys[option.name]
+                for option in (PAIRS, IMAGES, REFERENCES)
+                if keys[option.name] != option.default
+            }
+            explicit[name] = {**block.record, **changed}
     switched_off = {name: None for name in reader.names_in("metrics") if reader.data["metrics"][name] is None}
     record = {**explicit, **switched_off}
     return metrics, {"metrics": record} if record else {}

@@ -17,7 +17,7 @@ from translate_core.components.weight import weight_schema
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
 from translate_core.contracts.update import updates_of
-from translate_core.recipe.default_sets import PAIRS
+from translate_core.recipe.default_sets import IMAGES, PAIRS, REFERENCES
 from translate_core.recipe.losses import EVERY
 from translate_core.recipe.networks import FREEZE
 from translate_core.recipe.training import Training
@@ -264,6 +264,8 @@ class _Writer:
                 "freeze": _plain(FREEZE.annotation),
                 "every": _plain(EVERY.annotation),
                 "pairs": _plain(PAIRS.annotation),
+                "images": _plain(IMAGES.annotation),
+                "references": _plain(REFERENCES.annotation),
             }[key]
         return {"description": ENGINE_KEYS[key].meaning, **schema}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from translate_core.components.blocks import Block
 from translate_core.components.plugins import LoadedPlugins
 from translate_core.components.weight import Ramp
 from translate_core.contracts.length import Length
 from translate_core.contracts.method import Method
+from translate_core.contracts.metric import SetMetric
 from translate_core.contracts.role import Role
 from translate_core.contracts.update import Update
 from translate_core.recipe.file import subject_of
@@ -62,13 +63,23 @@ class ResolvedLoss:
 class ResolvedMetric:
     """A metric.
 
-    pairs: tensor -> reference, None for the output and the target of each direction. default: whether it is of the
-    default set, and not in the recipe.
+    pairs: tensor -> reference, None for the output of each direction and its target or, for a metric over sets, the
+    images of the target domain. images: at most so many test images of each source, None for all. references: which
+    images of the target domain a metric over sets compares with. default: whether it is of the default set, and not in
+    the recipe.
     """
 
     block: Block
     pairs: Mapping[str, str] | None
+    images: int | None
+    references: Literal["test", "train"]
     default: bool
+
+    @property
+    def over_sets(self) -> bool:
+        """Whether it compares sets of images, not pairs."""
+        component = self.block.registration.component
+        return isinstance(component, type) and issubclass(component, SetMetric)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class RunFolder:
         """The folder of the weights that a finished run shares."""
         return self.path / "weights"
 
+    @property
+    def embeddings(self) -> Path:
+        """The folder of the embeddings of reference images, which metrics over sets compare with."""
+        return self.path / "embeddings"
+
     def exists(self) -> bool:
         """Whether a run has been started here."""
         return (self.path / RECORD).is_file()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from translate_core.contracts.dataset import Item, TestSplit
 from translate_core.contracts.direction import Direction
-from translate_core.contracts.metric import Metric
+from translate_core.contracts.metric import Metric, SetMetric
 from translate_core.contracts.observer import Result, Sample
 from translate_core.runtime.randomness import Draws
 from translate_core.training.build import Assembly
 from translate_core.training.given import on_device
 from translate_core.training.inference import CroppedTensors, Inference
 from translate_core.training.pictures import as_picture
+from translate_core.training.set_metrics import DirectionSets, References, at_size, counted
 from translate_core.training.shape_check import Comparison
 from translate_core.training.size_constraint import SizeConstraint
 
@@ -38,14 +40,19 @@ def samples(assembly: Assembly) -> list[Sample]:
     return rows
 
 
-def evaluate(assembly: Assembly) -> list[Result]:
-    """Every metric of every direction over all test images, each once."""
+def evaluate(assembly: Assembly, embeddings: Path | None = None) -> list[Result]:
+    """Every metric of every direction over the test images, each once.
+
+    embeddings: the folder that keeps the embeddings of references; None keeps none on the disk.
+    """
     results: list[Result] = []
+    references = References(assembly, embeddings)
     with _inference(assembly) as inference:
         for name, direction in assembly.method.directions.items():
             comparisons = assembly.shapes.comparisons[name]
             if comparisons and direction.source in assembly.dataset.test:
-                results += _evaluate_direction(assembly, inference, name, direction, comparisons)
+                sets = DirectionSets(assembly, direction, references)
+                results += _evaluate_direction(assembly, inference, name, direction, comparisons, sets)
     return results
 
 
@@ -77,28 +84,38 @@ def _inference(assembly: Assembly) -> Iterator[Inference]:
 
 
 def _evaluate_direction(
-    assembly: Assembly, inference: Inference, name: str, direction: Direction, comparisons: Sequence[Comparison]
+    assembly: Assembly,
+    inference: Inference,
+    name: str,
+    direction: Direction,
+    comparisons: Sequence[Comparison],
+    sets: DirectionSets,
 ) -> Iterator[Result]:
     split = assembly.dataset.test[direction.source]
     metrics: dict[Comparison, Metric] = {item: assembly.recipe.metrics[item.metric].block() for item in comparisons}
-    sizes = set()
-    for index in range(len(split)):
+    counts = {item: min(assembly.recipe.metrics[item.metric].images or len(split), len(split)) for item in comparisons}
+    sizes = []
+    for index in range(max(counts.values())):
         tensors = _tensors(assembly, inference, direction, split[index], index)
-        sizes.add(tensors.size)
+        sizes.append(tensors.size)
         for comparison, metric in metrics.items():
-            metric.update(tensors[comparison.output], tensors[comparison.reference])
-    size = f"{len(sizes)} sizes" if len(sizes) > 1 else "×".join(map(str, sizes.pop()))
+            if index >= counts[comparison]:
+                continue
+            if isinstance(metric, SetMetric):
+                sets.update(metric, comparison, index, tensors)
+            else:
+                assert comparison.reference is not None
+                metric.update(tensors[comparison.output], tensors[comparison.reference])
     weights = "EMA weights" if assembly.ema else "weights as trained"
-    on = f"all {len(split)} test images of {direction.source} at {size}, {weights}"
     for comparison, metric in metrics.items():
-        yield Result(
-            _name(comparison),
-            metric.compute(),
-            name,
-            metric.higher_is_better,
-            f"{comparison.output} against {comparison.reference} on {on}",
-            metric.protocol,
-        )
+        count = counts[comparison]
+        images = counted(count, len(split), f"test images of {direction.source}") + at_size(sizes[:count])
+        if isinstance(metric, SetMetric):
+            value, on = sets.compare(metric, comparison, count, images, weights)
+        else:
+            on = f"{comparison.output} against {comparison.reference} on {images}, {weights}"
+            value = metric.compute()
+        yield Result(_name(comparison), value, name, metric.higher_is_better, on, metric.protocol)
 
 
 def _tensors(assembly: Assembly, inference: Inference, direction: Direction, item: Item, index: int) -> CroppedTensors:

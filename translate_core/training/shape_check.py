@@ -23,7 +23,7 @@ from translate_core.contracts.tensor import MissingTensorError
 from translate_core.contracts.update import Update
 from translate_core.errors import Fault, UserError, explain
 from translate_core.recipe.overrides import flatten
-from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
+from translate_core.recipe.resolved import ResolvedMetric, ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
 from translate_core.training.failure import why_it_failed
 from translate_core.training.graph import Reach, reach_of
@@ -36,11 +36,14 @@ _ANY_SIZE = 256
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two tensors of test images that a metric compares. metric: its name in the recipe."""
+    """Two tensors of test images that a metric compares.
+
+    metric: its name in the recipe. reference: None for the set of images of the target domain.
+    """
 
     metric: str
     output: str
-    reference: str
+    reference: str | None
 
 
 @dataclass(frozen=True)
@@ -303,12 +306,32 @@ class _Checker:
     def _comparisons(self, direction: Direction) -> tuple[Comparison, ...]:
         found = []
         for name, metric in self.recipe.metrics.items():
-            pairs = metric.pairs if metric.pairs is not None else {direction.output: direction.target_tensor}
-            for output, reference in pairs.items():
+            for output, reference in self._compared(metric, direction):
                 path = f"metrics.{name}"
-                if self._computable(direction, output, path) and self._computable(direction, reference, path):
+                compared = (output,) if reference is None else (output, reference)
+                if all(self._computable(direction, tensor, path) for tensor in compared):
                     found.append(Comparison(name, output, reference))
         return tuple(found)
+
+    def _compared(self, metric: ResolvedMetric, direction: Direction) -> Sequence[tuple[str, str | None]]:
+        """What a metric compares in a direction: tensors, and their references."""
+        if metric.pairs is not None:
+            return tuple(metric.pairs.items())
+        if not metric.over_sets:
+            return ((direction.output, direction.target_tensor),)
+        if not self._has_references(metric, direction):
+            return ()
+        channels = self.dataset.channels
+        comparable = channels.get(direction.source) == channels.get(direction.target)
+        return tuple((tensor, None) for tensor in (direction.output, *([direction.given] if comparable else [])))
+
+    def _has_references(self, metric: ResolvedMetric, direction: Direction) -> bool:
+        """Whether the data have test images of a direction, and images of its target to compare with."""
+        if direction.source not in self.dataset.test:
+            return False
+        if metric.references == "train":
+            return f"real_{direction.target}" in self._draw()
+        return direction.target in self.dataset.test
 
     def _unused_metrics(self, comparisons: Mapping[str, Sequence[Comparison]]) -> None:
         """A fault for each metric that the recipe names and that no direction can compute."""
@@ -318,13 +341,20 @@ class _Checker:
             if name in used or metric.default or has_fault:
                 continue
             directions = self.recipe.method.directions.values()
-            pairs = metric.pairs or {direction.output: direction.target_tensor for direction in directions}
-            wanted = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
-            self.fault(
-                f"metrics.{name}",
-                f"compares {wanted}, and no test images give both: "
-                f"set its `pairs` to tensors that they do give, or leave the metric out",
-            )
+            if metric.over_sets and metric.pairs is None:
+                wanted = ", ".join(
+                    f"{direction.output} with the {metric.references} images of {direction.target}"
+                    for direction in directions
+                )
+                message = f"compares {wanted}, and the data lack them: add test images, or leave the metric out"
+            else:
+                pairs = metric.pairs or {direction.output: direction.target_tensor for direction in directions}
+                wanted = ", ".join(f"{output} with {reference}" for output, reference in pairs.items())
+                message = (
+                    f"compares {wanted}, and no test images give both: "
+                    f"set its `pairs` to tensors that they do give, or leave the metric out"
+                )
+            self.fault(f"metrics.{name}", message)
 
     def _choices(self, direction: Direction) -> None:
         """Computes what each choice takes from an example image."""

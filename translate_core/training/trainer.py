@@ -157,7 +157,7 @@ class Trainer:
     def evaluate(self) -> list[Result]:
         """Computes the metrics on the first rank; the other ranks wait. Keeps and returns the results."""
         if self.assembly.ranks.first:
-            self.results = evaluate(self.assembly)
+            self.results = evaluate(self.assembly, self.folder.embeddings if self.folder else None)
         self.assembly.ranks.barrier()
         self._evaluated_at = self.step
         return self.results
