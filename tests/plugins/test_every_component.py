@@ -170,6 +170,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("pool", "none"): adversarial("lsgan", pool={"type": "none"}),
     ("metric", "psnr"): {"metrics": {"tried": {"type": "psnr"}}},
     ("metric", "ssim"): {"metrics": {"tried": {"type": "ssim"}}},
+    ("metric", "swd"): {"metrics": {"tried": {"type": "swd", "descriptors": 16, "images": 2, "references": "train"}}},
     ("optimizer", "adam"): {},
     ("optimizer", "adamw"): {"optimizer": {"type": "adamw"}},
     ("optimizer", "sgd"): {"optimizer": {"type": "sgd", "lr": 0.01}},

@@ -175,7 +175,7 @@ def test_the_distance_of_numbers_is_that_of_scipy(size_x: int, size_y: int) -> N
 
 
 def test_ignores_mean_colour_and_contrast_of_a_set() -> None:
-    """As the paper normalises each set by itself; the documentation says it."""
+    """As the paper normalises each set by itself; the documentation states it."""
     x, y = pictures(1, 4, 3, 32, 32), pictures(2, 4, 3, 32, 32)
     centred = [item - item.mean((2, 3), keepdim=True) for item in x]  # of equal means, hence of equal positions
     paler = [item * torch.tensor([0.5, 0.3, 0.8]).view(1, 3, 1, 1) for item in centred]

@@ -153,7 +153,7 @@ def embeds_each_image(subject: MetricSubject) -> None:
         raise Broken("the rows of three images at once are not those of the same images one at a time")
 
 
-@promise("does not depend on the order of the images", "the order of files says nothing", applies=_over_sets)
+@promise("does not depend on the order of the images", "the order of files has no meaning", applies=_over_sets)
 def ignores_the_order(subject: MetricSubject) -> None:
     """Up to rounding."""
     for outputs, references in _sets():
@@ -163,7 +163,7 @@ def ignores_the_order(subject: MetricSubject) -> None:
             raise Broken(f"is {one}, and {other} for the same images in the opposite order")
 
 
-@promise("is best for equal sets", "`higher_is_better` says which values are better", applies=_over_sets)
+@promise("is best for equal sets", "`higher_is_better` states which values are better", applies=_over_sets)
 def prefers_equal_sets(subject: MetricSubject) -> None:
     """Compared with that of two sets that differ in brightness and structure."""
     metric = subject.build_over_sets()

@@ -84,12 +84,12 @@ class References:
         embeddings.save(path, made.rows, made.description)
         return made
 
-    def _key(self, *identity: object) -> str:
+    def _key(self, *parts: object) -> str:
         """A hash of all that decides the embeddings: images, sizes, the embedding and its plugin."""
         recipe = self._assembly.recipe
         data = {key: value for key, value in recipe.results().items() if key.startswith("data.")}
         fingerprint = self._assembly.dataset.fingerprint()
-        text = json.dumps([fingerprint, data, recipe.plugins.versions, *map(repr, identity)], sort_keys=True)
+        text = json.dumps([fingerprint, data, recipe.plugins.versions, *map(repr, parts)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _embedded(self, embedding: Embedding, domain: str, split: Split, count: int) -> ImageSet:
