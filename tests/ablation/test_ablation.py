@@ -479,7 +479,7 @@ def test_other_keys_change_the_base(place: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_table_without_metrics_is_warned_of(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = "base: small.yaml\nvary: {losses.identity.weight: [0]}\nmetrics: {kept: null, cycle: null}\n"
+    text = "base: small.yaml\nvary: {losses.identity.weight: [0]}\nmetrics: {kept: null, cycle: null, swd: null}\n"
     assert run(ablation(place, "unmeasured", text), "--dry-run") == 0
     assert (
         "warning: no metric can be computed on the test images of losses.identity.weight=0, "

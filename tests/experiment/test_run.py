@@ -190,6 +190,10 @@ def test_evaluate_and_sample(write_recipe: Write, folders: Path) -> None:
         assert {(result.name, result.direction) for result in results} == {
             ("psnr/fake_B", "A-B"),
             ("psnr/fake_A", "B-A"),
+            ("swd/fake_B", "A-B"),
+            ("swd/real_A", "A-B"),
+            ("swd/fake_A", "B-A"),
+            ("swd/real_B", "B-A"),
         }
         assert run.results == results
         samples = run.samples()
