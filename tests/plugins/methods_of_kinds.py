@@ -61,7 +61,7 @@ class OfMaps(Method):
     def fake_B(self) -> Tensor:
         """From the label map, one-hot in -1 and 1."""
         hot = [torch.where(self.real_A == number, 1.0, -1.0) for number in range(3)]
-        return self.G(torch.cat(hot, 1).to(self.real_B.dtype))
+        return self.G(torch.cat(hot, 1))
 
 
 @hookimpl(contract=1)

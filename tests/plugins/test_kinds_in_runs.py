@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from tests.plugins.made_images import folders, noise
 from tests.reduced import make_images
 from translate_core import load_recipe, open_run
+from translate_core.commands import apply
 from translate_core.commands.run import main
 
 PLUGIN = Path(__file__).with_name("methods_of_kinds.py")
@@ -112,3 +114,25 @@ def test_labels_and_maps_reach_the_method_as_they_are(recipe: Path) -> None:
             assert item["real_A"].dtype == torch.uint8
             assert item["real_A"].shape == (2, 1, 32, 32)
             assert set(item["real_A"].unique().tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "folder", "direction"), [(classes, "test/cat", "cat-wild"), (maps, "testA", "A-B")], ids=["labels", "maps"]
+)
+def test_a_run_translates_the_files_of_a_domain(
+    make: Callable[[Path], dict[str, Any]],
+    folder: str,
+    direction: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = written(tmp_path, make(tmp_path))
+    assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0, capsys.readouterr().err
+    files, out = tmp_path / "data" / folder, tmp_path / "out"
+    command = [str(tmp_path / "run"), str(files), "--out", str(out), "--direction", direction, "--device", "cpu"]
+    assert apply.main(command) == 0, capsys.readouterr().err
+    written_files = sorted(out.rglob("*.png"))
+    assert len(written_files) == len(list(files.iterdir()))
+    with Image.open(written_files[0]) as image, Image.open(sorted(files.iterdir())[0]) as source:
+        assert image.mode == "RGB"
+        assert image.size == source.size
