@@ -5,8 +5,8 @@
     python benchmarks/methods.py quickstart_cut --set "training.length=1 epochs"
 
 Each recipe runs by `translate-run` in a process of its own, one after the other. PSNR and SSIM are those of the test
-images against their true counterparts; seconds per step are the median between two lines of the run's log; peak memory
-is the resident set of the process.
+images against their true counterparts; SWD is that of all translations against all test images of the target domain;
+seconds per step are the median between two lines of the run's log; peak memory is the resident set of the process.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
     return Row(
         recipe.stem,
         method,
-        {(item["name"].partition("/")[0], item["direction"]): item["value"] for item in results},
+        _by_metric(results),
         statistics.median(paces),
         logged[-1][0],
         parameters,
@@ -73,12 +73,22 @@ def train(recipe: Path, overrides: list[str], folder: Path) -> Row:
     )
 
 
+def _by_metric(results: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """The values by metric and direction. A metric over sets reports the input after the output: `swd_unchanged`."""
+    values: dict[tuple[str, str], float] = {}
+    for item in results:
+        metric, way = item["name"].partition("/")[0], item["direction"]
+        values[f"{metric}_unchanged" if (metric, way) in values else metric, way] = item["value"]
+    return values
+
+
 def table(rows: list[Row]) -> str:
     """Markdown: a row a method, better ones first."""
     rows = sorted(rows, key=lambda row: -row.results["psnr", "A-B"])
     lines = [
-        "| method | PSNR A → B | SSIM A → B | PSNR B → A | SSIM B → A | s / step | steps | parameters | peak memory |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| method | PSNR A → B | SSIM A → B | SWD A → B | PSNR B → A | SSIM B → A | SWD B → A | s / step | steps "
+        "| parameters | peak memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         lines.append(
@@ -93,12 +103,15 @@ def table(rows: list[Row]) -> str:
 
 
 def _scores(row: Row, variant: str = "") -> str:
-    return " | ".join(_score(row, metric + variant, way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim"))
+    return " | ".join(
+        _score(row, metric + variant, way) for way in ("A-B", "B-A") for metric in ("psnr", "ssim", "swd")
+    )
 
 
 def _score(row: Row, metric: str, way: str) -> str:
     value = row.results.get((metric, way))
-    return "–" if value is None else f"{value:.2f}" if metric.startswith("psnr") else f"{value:.3f}"
+    digits = {"psnr": 2, "ssim": 3, "swd": 1}[metric.partition("_")[0]]
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def contracts() -> str:
             *_members(kind.contract),
             "",
         ]
-    for name in ("TrainSplit", "TestSplit", "RunInfo", "Sample", "Result", "Role", "Direction", "Choice"):
+    for name in ("SetMetric", "TrainSplit", "TestSplit", "RunInfo", "Sample", "Result", "Role", "Direction", "Choice"):
         cls = getattr(translate_core, name)
         parts += [f"### {name}\n", f"{first_sentence(_doc(cls))}\n", *_members(cls), ""]
     return "\n".join(parts).strip() + "\n"

@@ -49,4 +49,6 @@ def test_the_command_makes_a_row() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("| [`gan`]"))
-    assert re.search(r"\| \d+\.\d\d \| \d\.\d{3} \| – \| – \| \d\.\d{3} \| 20 \| 818,164 \| \d\.\d\d GB \|", row), row
+    assert re.search(
+        r"\| \d+\.\d\d \| \d\.\d{3} \| \d+\.\d \| – \| – \| – \| \d\.\d{3} \| 20 \| 818,164 \| \d\.\d\d GB \|", row
+    ), row
