@@ -26,8 +26,9 @@ from translate_core.training.last_losses import LastLosses
 from translate_core.training.loader import Sampling
 from translate_core.training.phase import Phase, WeightedLoss
 from translate_core.training.schedule import WatchedSchedule
-from translate_core.training.shape_check import ShapeCheck, check_shapes, of_loss
+from translate_core.training.shape_check import ShapeCheck, check_shapes
 from translate_core.training.side import SideOptimizer, build_optimizer
+from translate_core.training.update_check import of_loss
 
 
 @dataclass

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from translate_core.components.blocks import Block
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.direction import Direction
-from translate_core.contracts.given import GivenKind, given_of
+from translate_core.contracts.given import given_of
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls, Network, Precision
 from translate_core.contracts.tensor import MissingTensorError
@@ -24,14 +24,21 @@ from translate_core.contracts.update import Update
 from translate_core.errors import Fault, UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedMetric, ResolvedNetwork, ResolvedRecipe
-from translate_core.runtime.randomness import Draws, numpy_generator
 from translate_core.training.failure import why_it_failed
-from translate_core.training.graph import Reach, reach_of
+from translate_core.training.graph import reach_of
+from translate_core.training.meta_batches import MetaBatches
 from translate_core.training.meta_networks import MetaNetworks
 from translate_core.training.phase import WeightedLoss
-
-_ANY_SIZE = 256
-"""Height and width that are tried where the images of a dataset differ in size."""
+from translate_core.training.update_check import (
+    CheckedUpdate,
+    EvaluatedLoss,
+    checked,
+    has_parameters,
+    merged,
+    of_loss,
+    part_faults,
+    sharing_faults,
+)
 
 
 @dataclass(frozen=True)
@@ -44,19 +51,6 @@ class Comparison:
     metric: str
     output: str
     reference: str | None
-
-
-@dataclass(frozen=True)
-class CheckedUpdate:
-    """What the shape check found of one update.
-
-    needed: by loss, the tensors that it uses. trained: by loss, the networks that it trains, and the losses with
-    parameters (`of_loss`). through: whether its gradients pass through tensors of the method.
-    """
-
-    needed: Mapping[str, frozenset[str]]
-    trained: Mapping[str, frozenset[str]]
-    through: bool
 
 
 @dataclass(frozen=True)
@@ -78,24 +72,11 @@ class ShapeCheck:
     comparisons: Mapping[str, Sequence[Comparison]]
 
 
-def of_loss(name: str) -> str:
-    """The name under which what an update trains lists a loss with parameters."""
-    return f"losses/{name}"
-
-
 def check_shapes(recipe: ResolvedRecipe, dataset: Dataset) -> tuple[ShapeCheck | None, list[Fault]]:
     """The result for a recipe on its opened data, None if there are faults; and all faults."""
     checker = _Checker(recipe, dataset)
     result = checker.run()
     return (None if checker.faults else result), checker.faults
-
-
-@dataclass(frozen=True)
-class _Evaluated:
-    """A loss in an update: its total, the tensors that it used, and where its gradients go."""
-
-    used: frozenset[str]
-    reach: Reach
 
 
 class _Checker:
@@ -108,7 +89,7 @@ class _Checker:
         self.handles: dict[str, Network] = {}
         self.needed: frozenset[str] = frozenset()
         self.networks = MetaNetworks(recipe, dataset, self.fault)
-        self.integers = _Integers()
+        self.batches = MetaBatches(recipe, dataset)
 
     def fault(self, path: str, message: str) -> None:
         fault = Fault(path, message)
@@ -129,7 +110,9 @@ class _Checker:
         updates = self._check_updates(self._prepare_losses())
         if self.faults:
             return None
-        self._unsafe_sharing(updates)
+        order = [item.update for item in self.recipe.updates if item.update.name in updates]
+        for fault in (*sharing_faults(order, updates), *part_faults(order, updates)):
+            self.fault(fault.path, fault.message)
         reached = set(self.calls.reached)
         self.calls.reached.clear()
         directions = self.recipe.method.directions
@@ -142,7 +125,7 @@ class _Checker:
         networks = self._needed_networks(updates, reached | self.calls.reached)
         return ShapeCheck(
             needed=self.needed,
-            updates={name: _checked(losses) for name, losses in updates.items()},
+            updates={name: checked(losses) for name, losses in updates.items()},
             networks=networks,
             parameters={name: sum(p.numel() for p in self.modules[name].parameters()) for name in networks},
             applied=applied,
@@ -160,7 +143,7 @@ class _Checker:
                 "data",
                 f"the method needs images of domain {domain}; the dataset has: {', '.join(self.dataset.channels)}",
             )
-        supplied = self._draw()
+        supplied = self.batches.drawn()
         for item in given_of(self.recipe.method.given):
             kind = self.dataset.kinds.get(item.of, "image")
             if item.of not in supplied:
@@ -197,7 +180,7 @@ class _Checker:
             losses.append(WeightedLoss(name, loss.to("meta"), item.weight, item.every))
         return losses
 
-    def _check_updates(self, losses: Sequence[WeightedLoss]) -> dict[str, dict[str, _Evaluated]]:
+    def _check_updates(self, losses: Sequence[WeightedLoss]) -> dict[str, dict[str, EvaluatedLoss]]:
         """By update that has a loss, the losses that it has.
 
         A method may compute a tensor in another way once it is known what the losses use (fused passes): the last
@@ -211,18 +194,17 @@ class _Checker:
             groups[item.update.group] = groups.get(item.update.group, frozenset()).union(*used)
         self.needed = frozenset().union(*groups.values())
         found = self._evaluate_all(losses, groups)
-        if self.integers.called:
-            self.integers.smallest = True
-            other = self._evaluate_all(losses, groups)
-            found = {name: _merged(found.get(name, {}), other.get(name, {})) for name in (found | other)}
+        if self.batches.integers.called:
+            self.batches.integers.smallest = True
+            found = merged(found, self._evaluate_all(losses, groups))
         # An update whose networks are all frozen does not take place.
         return {name: losses for name, losses in found.items() if any(loss.reach.networks for loss in losses.values())}
 
     def _evaluate_all(
         self, losses: Sequence[WeightedLoss], needed: Mapping[tuple[object, ...], frozenset[str]]
-    ) -> dict[str, dict[str, _Evaluated]]:
+    ) -> dict[str, dict[str, EvaluatedLoss]]:
         """Every loss in every update. needed: the tensors that the losses use, by group of updates."""
-        found: dict[str, dict[str, _Evaluated]] = {}
+        found: dict[str, dict[str, EvaluatedLoss]] = {}
         for item in self.recipe.updates:
             for loss in losses:
                 evaluated = self._evaluate(loss, item.update, needed.get(item.update.group, frozenset()))
@@ -230,60 +212,36 @@ class _Checker:
                     found.setdefault(item.update.name, {})[loss.name] = evaluated
         return found
 
-    def _evaluate(self, loss: WeightedLoss, update: Update, needed: frozenset[str]) -> _Evaluated | None:
+    def _evaluate(self, loss: WeightedLoss, update: Update, needed: frozenset[str]) -> EvaluatedLoss | None:
         """A loss in an update; None if it has no parts for it, or fails."""
-        batch = self._batch(self._training_batch(), grad=True, needed=needed, update=update)
+        given = self.batches.training()
+        batch = self.batches.bound(given, self.handles, self.calls, grad=True, needed=needed, update=update)
         trained = self._trained_by(update)
         self.networks.mismatch = ""
         try:
             with torch.device("meta"), warnings.catch_warnings():
                 # torch's losses only warn when shapes differ, and broadcast.
                 warnings.filterwarnings("error", message="Using a target size", category=UserWarning)
-                parts = list(loss.compute(update.side, batch, self.calls, trained).values())
+                parts = loss.compute(update.side, batch, self.calls, trained)
                 if not parts:
                     return None
-                reach = reach_of(torch.stack(parts).sum(), batch, self.modules)
+                reach = reach_of(torch.stack(list(parts.values())).sum(), batch, self.modules)
         except UserError as error:
             self.fault(self._path_of_unknown_tensor(f"losses.{loss.name}", batch), str(error))
             return None
         except Exception as error:  # a component's arithmetic may raise anything
             self.fault(f"losses.{loss.name}", self._why(error))
             return None
-        own = {of_loss(loss.name)} if loss.loss.trained_with() == update.side and _has_parameters(loss) else set()
-        return _Evaluated(batch.used(), replace(reach, networks=(reach.networks & trained) | own))
+        own = {of_loss(loss.name)} if loss.loss.trained_with() == update.side and has_parameters(loss) else set()
+        return EvaluatedLoss(frozenset(parts), batch.used(), replace(reach, networks=(reach.networks & trained) | own))
 
     def _trained_by(self, update: Update) -> frozenset[str]:
         """The networks that an update trains, where its losses reach them."""
         side = [name for name, network in self.recipe.networks.items() if network.role.side == update.side]
         return frozenset(update.networks or side)
 
-    def _unsafe_sharing(self, updates: Mapping[str, Mapping[str, _Evaluated]]) -> None:
-        """Faults of updates whose gradients pass through shared tensors after these cannot carry them any more."""
-        order = [item.update for item in self.recipe.updates if item.update.name in updates]
-        first: dict[tuple[object, ...], Update] = {}
-        for place, update in enumerate(order):
-            reaches = [loss.reach for loss in updates[update.name].values()]
-            sends = _sends(updates[update.name])
-            behind = frozenset().union(*(reach.behind for reach in reaches))
-            through = ", ".join(sorted(frozenset().union(*(reach.through for reach in reaches))))
-            beginning = first.setdefault(update.group, update)
-            for earlier in order[order.index(beginning) : place] if sends else ():
-                trained = frozenset().union(*(loss.reach.networks for loss in updates[earlier.name].values()))
-                if earlier.group == update.group and _sends(updates[earlier.name]):
-                    problem = f"and so does '{earlier.name}': of the updates that share tensors one may"
-                elif trained & behind:
-                    names = " and ".join(sorted(trained & behind))
-                    problem = f"and '{earlier.name}' has updated {names} since they were computed"
-                else:
-                    continue
-                self.fault(
-                    "method",
-                    f"update '{update.name}' sends gradients through shared tensors ({through}), {problem}. "
-                    f"Declare it with fresh=True",
-                )
-
     def _needed_networks(
-        self, updates: Mapping[str, Mapping[str, _Evaluated]], reached: set[str]
+        self, updates: Mapping[str, Mapping[str, EvaluatedLoss]], reached: set[str]
     ) -> dict[str, ResolvedNetwork]:
         """The networks that the run needs. reached: those that a loss, a metric or a direction calls."""
         trained = frozenset().union(*(loss.reach.networks for losses in updates.values() for loss in losses.values()))
@@ -359,21 +317,23 @@ class _Checker:
     def _choices(self, direction: Direction) -> None:
         """Computes what each choice takes from an example image."""
         for choice in direction.choices:
-            images = {choice.given: self._images(self.dataset.channels[choice.domain], 1)}
-            self._compute(direction, images, choice.taken, "method")
+            self._compute(direction, self.batches.example(choice), choice.taken, "method")
 
     def _computable(self, direction: Direction, name: str, path: str) -> bool:
         """Whether a tensor follows from the test images of a direction. path: of the recipe, for faults."""
-        return self._compute(direction, self._test_images(direction), name, path)
+        return self._compute(direction, self.batches.test(direction), name, path)
 
     def _compute(self, direction: Direction, images: Mapping[str, Tensor], name: str, path: str) -> bool:
         given = {**images, **direction.labels(1, torch.device("meta"))}
-        batch = self._batch(given, grad=False, needed=self.needed, options=direction.defaults())
+        options = self.batches.options(direction)
+        batch = self.batches.bound(given, self.handles, self.calls, grad=False, needed=self.needed, options=options)
         self.networks.mismatch = ""
+        reached = set(self.calls.reached)
         try:
             with torch.device("meta"), torch.no_grad():
                 _ = batch[name]
         except MissingTensorError:
+            self.calls.reached = reached  # what it called before does not count
             return False
         except UserError as error:
             self.fault(self._path_of_unknown_tensor(path, batch), str(error))
@@ -382,61 +342,6 @@ class _Checker:
             self.fault(path, f"tensor '{name}' {self._why(error)}")
             return False
         return True
-
-    # Batches on the meta device
-
-    def _batch(
-        self,
-        given: Mapping[str, Tensor],
-        *,
-        grad: bool,
-        needed: frozenset[str],
-        update: Update | None = None,
-        options: Mapping[str, int | float] | None = None,
-    ) -> Method:
-        return self.recipe.method.tensors(
-            given,
-            self.handles,
-            self.calls,
-            Draws(0, 0, 0, 0),
-            grad=grad,
-            needed=needed,
-            instead=update.instead if update is not None else None,
-            options=options,
-            integers=self.integers,
-        )
-
-    def _draw(self) -> Mapping[str, Tensor]:
-        return self.dataset.train.draw(0, numpy_generator(0, "shape check"))
-
-    def _training_batch(self) -> dict[str, Tensor]:
-        drawn = self._draw()
-        return {item.name: self._given(item.kind, drawn[item.of]) for item in given_of(self.recipe.method.given)}
-
-    def _given(self, kind: GivenKind, drawn: Tensor) -> Tensor:
-        """A batch of such tensors. drawn: one of them, from the dataset."""
-        count = self.recipe.training.batch_size
-        if kind == "image":
-            return self._images(drawn.shape[0], count)
-        if kind == "map":
-            return self._images(drawn.shape[0], count).to(drawn.dtype)
-        return torch.empty(count, *drawn.shape, dtype=drawn.dtype, device="meta")
-
-    def _test_images(self, direction: Direction) -> dict[str, Tensor]:
-        split = self.dataset.test.get(direction.source)
-        supplied = tuple(split[0]) if split is not None and len(split) else (direction.source_tensor,)
-        images = {}
-        for own in supplied:
-            source = own == direction.source_tensor
-            channels = self.dataset.channels[direction.source if source else own.rpartition("_")[2]]
-            image = self._images(channels, 1)
-            is_map = self.dataset.kinds.get(own, "image") == "map"
-            images[direction.given if source else own] = image.to(torch.uint8) if is_map else image
-        return images
-
-    def _images(self, channels: int, count: int) -> Tensor:
-        height, width = self.dataset.size or (_ANY_SIZE, _ANY_SIZE)
-        return torch.empty(count, channels, height, width, device="meta")
 
     # Messages
 
@@ -455,49 +360,3 @@ class _Checker:
             return why_it_failed(error)
         remedy = "give the domains equal numbers of channels under `data`, or leave this out"
         return f"cannot be computed: {mismatch}; {remedy}"
-
-
-class _Integers:
-    """Replaces the draws of `integer`: the largest number, or 0. called: whether an equation draws one."""
-
-    def __init__(self) -> None:
-        self.called = False
-        self.smallest = False
-
-    def __call__(self, high: int) -> int:
-        self.called = True
-        return 0 if self.smallest else high - 1
-
-
-def _has_parameters(loss: WeightedLoss) -> bool:
-    return any(parameter.requires_grad for parameter in loss.loss.parameters())
-
-
-def _sends(losses: Mapping[str, _Evaluated]) -> bool:
-    """Whether an update with these losses sends gradients through tensors to networks that it trains."""
-    return any(loss.reach.behind & loss.reach.networks for loss in losses.values())
-
-
-def _checked(losses: Mapping[str, _Evaluated]) -> CheckedUpdate:
-    return CheckedUpdate(
-        needed={name: loss.used for name, loss in losses.items()},
-        trained={name: loss.reach.networks for name, loss in losses.items()},
-        through=_sends(losses),
-    )
-
-
-def _merged(first: Mapping[str, _Evaluated], second: Mapping[str, _Evaluated]) -> dict[str, _Evaluated]:
-    """The losses of an update that was evaluated twice: what either evaluation used and reached."""
-    merged = dict(first)
-    for name, loss in second.items():
-        if name in merged:
-            one, two = merged[name], loss
-            reach = Reach(
-                one.reach.networks | two.reach.networks,
-                one.reach.through | two.reach.through,
-                one.reach.behind | two.reach.behind,
-            )
-            merged[name] = _Evaluated(one.used | two.used, reach)
-        else:
-            merged[name] = loss
-    return merged

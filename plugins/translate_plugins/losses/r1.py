@@ -16,6 +16,8 @@ class R1(Loss):
     Mescheder, Geiger and Nowozin, Which Training Methods for GANs do actually Converge?, ICML 2018, equation 9:
     γ/2 · mean ‖∇D(x)‖² over real images x. D's score of an image is the mean over its map; where it returns a list,
     each member has a penalty of its own. The loss is defined for the discriminators only; `gamma` is its weight.
+    With `every: 16` in its block it is evaluated in every 16th update and multiplied by 16 (lazy regularisation: Karras
+    et al., StyleGAN2, CVPR 2020, appendix B).
 
     Args:
         gamma: γ, 10 in the paper's experiments on images.

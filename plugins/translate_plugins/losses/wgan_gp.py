@@ -20,6 +20,9 @@ class WGANGP(AdversarialLoss):
     random point on the line between a real image and a fake that the critic is given. A critic's score of an image is
     the mean over its map; where it returns a list, each member is a critic with a penalty of its own.
 
+    The critic is updated five times for each update of the generators there (algorithm 1): set
+    `updates: {generators: {every: 5}}` in the recipe.
+
     It needs a discriminator with `output: logits` and without batch norm, which makes an image's score depend on the
     other images of the batch (section 4 there).
 
