@@ -25,6 +25,7 @@ from .recipe.load import load_recipe
 from .recipe.resolved import ResolvedRecipe
 from .runtime.files import atomic_write, sha256_of, write_text
 from .runtime.images import Channels, convert_image, find_images, is_image, open_image
+from .runtime.label_maps import read_label_map
 from .runtime.progress import ProgressDisplay, progress
 from .runtime.randomness import numpy_generator
 from .storage.record import EarlyEnd
@@ -95,6 +96,7 @@ __all__ = [
     "open_image",
     "open_run",
     "progress",
+    "read_label_map",
     "read_weights",
     "sha256_of",
     "tensor",

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.plugins.made_images import bicubic, faults_of, folders, noise, place_of, plain
 from translate_core import Dataset, Length, UserError, open_image
-from translate_plugins.datasets.contents import read_label_map
+from translate_core.runtime.label_maps import read_label_map
 from translate_plugins.datasets.paired_folders import PairedFolders
 from translate_plugins.datasets.transforms import Transform
 from translate_plugins.datasets.unpaired_folders import UnpairedFolders

@@ -78,17 +78,17 @@ def test_a_label_map_is_translated_at_its_own_size(maps: Path) -> None:
     [
         (
             Image.new("RGB", (4, 4)),
-            "the image must be a label map, whose pixels are numbers of classes: an 8-bit greyscale or palette image, "
-            "or a tensor of integers (1, H, W) or (N, 1, H, W)",
+            "the image is an image of mode RGB, not a label map: a greyscale or palette PNG file of at most 8 bits, "
+            "where each pixel is the number of a class",
         ),
-        (
-            torch.zeros(1, 4, 4),
-            "the image must be a label map, whose pixels are numbers of classes: an 8-bit greyscale or palette image, "
-            "or a tensor of integers (1, H, W) or (N, 1, H, W)",
-        ),
+        (torch.zeros(1, 4, 4), "a label map must be a tensor of integers, (1, H, W) or (N, 1, H, W)"),
         (
             Image.new("L", (4, 4), 7),
-            "the label map has the number 7, and there are 3 classes, numbered 0 … 2",
+            "the image holds the value 7 (row 0, column 0), but data.classes lists 3 classes, numbered 0 … 2",
+        ),
+        (
+            torch.full((1, 4, 4), 7),
+            "the label map holds the value 7, but there are 3 classes, numbered 0 … 2",
         ),
     ],
 )

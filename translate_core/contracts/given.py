@@ -19,7 +19,7 @@ class Given:
     name: of the tensor.
     kind: image, (N, C, H, W) in [-1, 1]; label, the number of a class, int64 (N,); vector, floating point (N, K); map,
         the number of a class for each pixel, integers (N, 1, H, W).
-    domain: of an image or a map; by default what follows the last underscore in the dataset's name of it.
+    domain: of an image or a map; by default what follows the first underscore in the dataset's name of it.
     of: the dataset's name of it; by default its own.
     draw: 0 for the example itself; 1, 2 … for further examples, drawn independently.
     """
@@ -32,7 +32,7 @@ class Given:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of", self.of or self.name)
-        object.__setattr__(self, "domain", self.domain or self.of.rpartition("_")[2])
+        object.__setattr__(self, "domain", self.domain or self.of.partition("_")[2])
 
     @property
     def spatial(self) -> bool:

@@ -84,7 +84,7 @@ class MetaBatches:
         images = {}
         for own in supplied:
             source = own == direction.source_tensor
-            channels = self._dataset.channels[direction.source if source else own.rpartition("_")[2]]
+            channels = self._dataset.channels[direction.source if source else own.partition("_")[2]]
             image = self._images(channels, 1)
             is_map = self._dataset.kinds.get(own, "image") == "map"
             images[direction.given if source else own] = image.to(torch.uint8) if is_map else image

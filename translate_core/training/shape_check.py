@@ -288,7 +288,7 @@ class _Checker:
         if direction.source not in self.dataset.test:
             return False
         if metric.references == "train":
-            return f"real_{direction.target}" in self._draw()
+            return f"real_{direction.target}" in self.batches.drawn()
         return direction.target in self.dataset.test
 
     def _unused_metrics(self, comparisons: Mapping[str, Sequence[Comparison]]) -> None:

@@ -20,6 +20,7 @@ from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.errors import UserError, did_you_mean
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.images import Channels, convert_image
+from translate_core.runtime.label_maps import read_label_map
 from translate_core.runtime.randomness import Draws
 from translate_core.training.given import kinds_of
 from translate_core.training.inference import Inference
@@ -238,21 +239,18 @@ class Translator:
 
     def _label_map(self, image: Image.Image | Tensor) -> Tensor:
         """The numbers of the classes, integers (1, H, W) or (N, 1, H, W)."""
-        if isinstance(image, Tensor):
-            numbers = image.detach()
-            fits = numbers.dim() in (3, 4) and numbers.shape[-3] == 1 and not numbers.is_floating_point()
-        else:
-            fits = image.mode in ("L", "P")
-            numbers = torch.from_numpy(np.array(image))[None] if fits else torch.empty(0)
-        if not fits:
-            raise UserError(
-                "the image must be a label map, whose pixels are numbers of classes: an 8-bit greyscale or palette "
-                "image, or a tensor of integers (1, H, W) or (N, 1, H, W)"
-            )
         classes = self._recipe.data().classes
-        if classes and int(numbers.max()) >= len(classes):
+        if isinstance(image, Image.Image):
+            try:
+                return torch.from_numpy(np.array(read_label_map(image, classes)))[None]
+            except UserError as error:
+                raise UserError(f"the image {error}") from None
+        numbers = image.detach()
+        if numbers.dim() not in (3, 4) or numbers.shape[-3] != 1 or numbers.is_floating_point():
+            raise UserError("a label map must be a tensor of integers, (1, H, W) or (N, 1, H, W)")
+        if int(numbers.max()) >= len(classes):
             raise UserError(
-                f"the label map has the number {int(numbers.max())}, and there are {len(classes)} classes, numbered "
+                f"the label map holds the value {int(numbers.max())}, but there are {len(classes)} classes, numbered "
                 f"0 … {len(classes) - 1}"
             )
         return numbers

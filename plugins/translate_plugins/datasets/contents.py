@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from translate_core import Channels, UserError, convert_image
+from translate_core import Channels, UserError, convert_image, read_label_map
 
-_UNITS = {"L;2": 85, "L;4": 17}  # Pillow scales greyscale PNG files of 2 and 4 bits a pixel to 0 … 255
 _MOST = 256
 
 
@@ -37,42 +35,6 @@ def images(channels: Channels) -> Content:
 def label_maps(classes: Sequence[str]) -> Content:
     """Label maps: PNG files whose pixels are numbers of classes, resized by nearest neighbour."""
     return Content(partial(read_label_map, classes=classes), Image.Resampling.NEAREST)
-
-
-def read_label_map(image: Image.Image, classes: Sequence[str]) -> Image.Image:
-    """The numbers of the classes as an image of mode L: grey values, or the indices of a palette.
-
-    The rotation in EXIF data is applied. Pass the image as `open_image` returns it: how many bits a pixel has is lost
-    once it is decoded.
-
-    Raises:
-        UserError: the file is damaged, is not a greyscale or palette PNG file of at most 8 bits a pixel, or holds
-            numbers beyond the classes.
-    """
-    if image.format != "PNG" or image.mode not in ("1", "L", "P"):
-        raise UserError(
-            f"is a {image.format} file of mode {image.mode}, not a label map: a greyscale or palette PNG file "
-            "of at most 8 bits, where each pixel is the number of a class"
-        )
-    unit = next((_UNITS[layout] for layout in _layouts(image) if layout in _UNITS), 1)
-    try:
-        numbers = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint8) // unit
-    except Exception as error:  # an image that was only opened is decoded here
-        raise UserError(f"does not decode: {error}") from None
-    beyond = numbers >= len(classes)
-    if beyond.any():
-        row, column = divmod(int(beyond.argmax()), numbers.shape[1])
-        raise UserError(
-            f"holds the value {numbers[row, column]} (row {row}, column {column}), "
-            f"but data.classes lists {len(classes)} classes, numbered 0 … {len(classes) - 1}"
-        )
-    return Image.fromarray(numbers)
-
-
-def _layouts(image: Image.Image) -> list[str]:
-    """How the pixels lie in the file, by part of it; only before they are decoded."""
-    parts = getattr(image, "tile", ())
-    return [str(part[3][0] if isinstance(part[3], tuple) else part[3]) for part in parts]
 
 
 def channels_of(
