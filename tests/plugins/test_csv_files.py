@@ -138,7 +138,7 @@ def test_the_files_of_a_run(write_recipe: Callable[..., Path], folders: Path, tm
     training: dict[str, Any] = {"workers": 0, "log_every": "1 steps", "evaluate_every": "2 steps", "sample_every": None}
     recipe = write_recipe(
         data={"type": "unpaired_folders", "root": str(folders), "transform": {"crop": 24}},
-        metrics={"psnr": {"type": "psnr", "pairs": pairs}},
+        metrics={"psnr": {"type": "psnr", "pairs": pairs}, "swd": None},
         observers={"csv": {"type": "csv"}, "progress": None, "tensorboard": None},
         training={"length": "3 steps", **training},
     )

@@ -354,7 +354,7 @@ def test_early_stopping_by_what_does_not_occur(
     watch: str, message: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is in the way of the corrected command."""
-    metric = "metrics={rec: {type: psnr, pairs: {rec_A: real_A}}}"
+    metric = "metrics={rec: {type: psnr, pairs: {rec_A: real_A}}, swd: null}"
     command = ["r.yaml", "--out", "run", "--device", "cpu", "--set", "training.log_every=1 steps", "--set", metric]
     status, error = printed(capsys, *command, "--set", f"observers.early={{type: early_stopping, watch: {watch}}}")
     assert (status, error.splitlines()[-1]) == (2, f"translate-run: observer 'early': watch: {message}")

@@ -122,7 +122,7 @@ TRAINING = {
     "checkpoint_every": "2 steps",
 }
 SILENT = {"progress": None, "tensorboard": None, "samples": None, "metrics_log": None}
-METRICS = {"psnr": {"type": "psnr", "pairs": {"fake_B": "real_A"}}}
+METRICS = {"psnr": {"type": "psnr", "pairs": {"fake_B": "real_A"}}, "swd": None}
 
 
 @pytest.fixture
