@@ -107,7 +107,7 @@ def test_warmup_passes_losses_to_the_other_schedule() -> None:
     inner = Plateau(40, 5, patience=0, gamma=0.5)
     schedule = Warmup(40, 5, over=Length(2, "steps"), then=lambda **given: inner)
     for loss in (1.0, 1.0):
-        schedule.after_epoch(loss)
+        schedule.after_epoch(loss, {})
     assert schedule.factor(0) == 0.25
     assert schedule.factor(9) == 0.5
     other = Warmup(40, 5, over=Length(2, "steps"), then=Plateau)
@@ -150,7 +150,7 @@ def test_plateau_equals_that_of_torch(name: str, options: dict[str, Any]) -> Non
     ours = Plateau(1000, 10, **options)
     rates = set()
     for epoch, loss in enumerate(LOSSES[name]):
-        ours.after_epoch(loss)
+        ours.after_epoch(loss, {})
         theirs.step(loss)
         expected = optimizer.param_groups[0]["lr"]
         rates.add(expected)
@@ -162,7 +162,7 @@ def test_plateau_below_zero() -> None:
     """The loss of a critic may be negative; a loss slightly above the best is not an improvement there either."""
     schedule = Plateau(100, 10, patience=0, threshold=0.1, gamma=0.5)
     for loss, factor in ((-1.0, 1), (-1.2, 1), (-1.19, 0.5), (-1.3, 0.25), (-1.4, 0.25)):
-        schedule.after_epoch(loss)
+        schedule.after_epoch(loss, {})
         assert schedule.factor(0) == factor, loss
 
 
@@ -170,15 +170,28 @@ def test_plateau_resumes_from_its_state() -> None:
     whole, first = (Plateau(100, 10, patience=1, gamma=0.5) for _ in range(2))
     losses = LOSSES["up and down"]
     for loss in losses:
-        whole.after_epoch(loss)
+        whole.after_epoch(loss, {})
     for loss in losses[:6]:
-        first.after_epoch(loss)
+        first.after_epoch(loss, {})
     second = Plateau(100, 10, patience=1, gamma=0.5)
     second.load_state_dict(first.state_dict())
     for loss in losses[6:]:
-        second.after_epoch(loss)
+        second.after_epoch(loss, {})
     assert second.state_dict() == whole.state_dict()
     assert second.factor(0) < 1
+
+
+def test_plateau_watches_one_loss() -> None:
+    schedule = Plateau(100, 10, patience=0, gamma=0.5, watch="cycle")
+    for cycle, factor in ((1.0, 1), (0.5, 1), (0.6, 0.5)):
+        schedule.after_epoch(-cycle, {"cycle": cycle, "adversarial": 9.0})
+        assert schedule.factor(0) == factor
+    with pytest.raises(UserError) as caught:
+        schedule.after_epoch(1.0, {"cycl": 1.0, "adversarial": 9.0})
+    assert str(caught.value) == (
+        "schedule plateau watches 'cycle', and no loss of its side is logged under that name, did you mean 'cycl'? "
+        "There are: cycl, adversarial"
+    )
 
 
 SCHEDULES = {
@@ -187,6 +200,10 @@ SCHEDULES = {
         "type": "warmup",
         "over": "1 epochs",
         "then": {"type": "plateau", "patience": 0, "threshold": 0.9, "gamma": 0.5},
+    },
+    "one loss": {
+        "generators": {"type": "plateau", "patience": 0, "threshold": 0.9, "gamma": 0.5, "watch": "cycle/rec_A"},
+        "discriminators": {"type": "constant"},
     },
 }
 
