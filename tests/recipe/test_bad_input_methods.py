@@ -61,6 +61,14 @@ WRONG = {
         "losses.r.weight  multiplies no part of r1: leave it out "
         "(0 switches the loss off), and set its strength by its own options",
     ),
+    "losses.bridge={type: schrodinger_bridge}": (
+        "losses.bridge.type  schrodinger_bridge is defined for the side energy, which the method lacks. It has: "
+        "generators, discriminators",
+    ),
+    "losses.nce.similarity=angle": ("losses.nce.similarity  must be one of dot, cosine, not 'angle'",),
+    "losses.adversarial={type: hinge, generator: both}": (
+        "losses.adversarial.generator  must be one of unbounded, bounded, not 'both'",
+    ),
     "losses.nce.pairs={z_fake_B: z_real_a}": (
         f"losses.nce.pairs.z_fake_B  the method has no tensor 'z_real_a', did you mean 'z_real_A'? It has: {TENSORS}",
     ),
@@ -111,6 +119,20 @@ def test_a_network_without_a_function_that_the_method_calls(
     assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
     error = capsys.readouterr().err
     assert all(line in error for line in METHODS[method]), error
+
+
+def test_networks_that_take_no_conditions(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = yaml.safe_load(recipe.read_text())
+    data["method"] = {"type": "unsb"}
+    recipe.write_text(yaml.safe_dump(data))
+    assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    for line in (
+        "generator      G needs a generator that takes time and latent after the image, and resnet takes x",
+        "discriminator  D needs a discriminator that takes time after the image, and patchgan takes x",
+        "discriminator  E needs a discriminator that takes time after the image, and patchgan takes x",
+    ):
+        assert line in error, error
 
 
 def test_the_base_recipe_is_valid(recipe: Path, tmp_path: Path) -> None:

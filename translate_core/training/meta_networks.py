@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,6 +42,7 @@ class MetaNetworks:
             if network.freeze is True:
                 module.requires_grad_(False)
             self._has_methods(name, network, module)
+            self._takes_conditions(name, network, module)
             self._size_fits(network, module)
             modules[name] = module
         return modules
@@ -74,6 +76,20 @@ class MetaNetworks:
                     network.path,
                     f"{name} needs a {network.role.kind} with a method '{method}', "
                     f"which {network.block.registration.name} does not have",
+                )
+
+    def _takes_conditions(self, name: str, network: ResolvedNetwork, module: nn.Module) -> None:
+        conditions = network.role.conditions
+        takes = inspect.signature(module.forward)
+        try:
+            takes.bind(*[None] * (len(conditions) + bool(network.role.inputs)))
+        except TypeError:
+            if conditions:
+                self._fault(
+                    network.path,
+                    f"{name} needs a {network.role.kind} that takes {' and '.join(conditions)}"
+                    f"{' after the image' if network.role.inputs else ''}, "
+                    f"and {network.block.registration.name} takes {', '.join(takes.parameters)}",
                 )
 
     def _size_fits(self, network: ResolvedNetwork, module: nn.Module) -> None:

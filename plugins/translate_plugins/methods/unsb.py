@@ -37,7 +37,7 @@ class UNSB(Method):
     The discriminator D is updated first, then the energy network E, by which the entropy of pairs (x_t, x_1) is
     estimated, then the generator with the heads H. D and E also take the index of the time. Patches of translation and
     input are compared as in CUT, those of `z_fake_B` with `z_real_A` and `z_idt_B` with `z_real_B`. A and B need images
-    of the same number of channels.
+    of the same number of channels. The generator has an attribute `latent_channels`, the length of its latent vectors.
 
     Args:
         times: number of times, and the largest number of evaluations in a translation.
