@@ -53,6 +53,7 @@ def register(registry):
 METRICS = {
     "kept": {"type": "psnr", "pairs": {"fake_B": "real_A", "fake_A": "real_B"}},
     "cycle": {"type": "ssim", "pairs": {"rec_A": "real_A"}},
+    "swd": None,
 }
 LOSSES = {
     "adversarial": {"type": "lsgan"},
