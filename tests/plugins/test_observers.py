@@ -45,7 +45,7 @@ TRAINING = {
     "evaluate_every": "5 steps",
 }
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-METRICS = {"rec": {"type": "psnr", "pairs": {"rec_A": "real_A", "rec_B": "real_B"}}}
+METRICS = {"rec": {"type": "psnr", "pairs": {"rec_A": "real_A", "rec_B": "real_B"}}, "swd": None}
 
 MISHAP = """
 import os, signal
