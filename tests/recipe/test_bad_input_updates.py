@@ -111,6 +111,16 @@ CASES: dict[str, tuple[dict[str, Any], tuple[tuple[str, str], ...]]] = {
             ),
         ),
     ),
+    "a loss of features on a discriminator without taps": (
+        {"networks": {"D": {"type": "pixelgan"}}, "losses.features": {"type": "feature_matching_toy"}},
+        (
+            (
+                "losses.features",
+                "needs features of D, and PixelGAN declares no taps: use a discriminator with an attribute `taps` and "
+                "a method `with_features`",
+            ),
+        ),
+    ),
     "data without labels": (
         {**LABELLED, "data": {"type": "synthetic", "size": 16, "train": 6, "test": 2}},
         (

@@ -232,7 +232,16 @@ class Method:
         return self._passed(discriminator, which)[0]
 
     def features(self, discriminator: str, which: Which) -> Mapping[str, Tensor]:
-        """The discriminator's features at all its taps, of the pass whose output `score` returns."""
+        """The discriminator's features at all its taps, of the pass whose output `score` returns.
+
+        Raises UserError for a discriminator that has none.
+        """
+        module = self.network(discriminator).module
+        if getattr(module, "taps", None) is None or not callable(getattr(module, "with_features", None)):
+            raise UserError(
+                f"needs features of {discriminator}, and {type(module).__name__} declares no taps: "
+                f"use a discriminator with an attribute `taps` and a method `with_features`"
+            )
         self._used.add(_features(discriminator))
         features = self._passed(discriminator, which)[1]
         assert features is not None

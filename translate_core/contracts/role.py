@@ -28,7 +28,7 @@ class Role:
     methods: names of methods that the network must have besides `forward`.
     tapped: of a head, the role whose features it takes; that role comes before it.
     taps: of a head, the names of the taps.
-    conditions: what `forward` takes after the image, in that order: "time", "latent", "style", "label" …
+    conditions: what `forward` takes after the image, in that order: such as "time", "latent", "style", "label".
     extra: further arguments of its constructor, which the method decides and a recipe may not set.
     default: the component that fills the role where the recipe has no block for it.
     """
