@@ -28,6 +28,7 @@ ABLATIONS = tuple(sorted((REPOSITORY / "recipes" / "ablations").glob("*.yaml")))
 SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("generator", "resnet"): {"width": 4},
     ("generator", "unet"): {"width": 4, "downs": 5},
+    ("generator", "unet_diffusion"): {"width": 8, "groups": 4, "head_channels": 4, "multipliers": [1, 2], "blocks": 1},
     ("generator", "munit"): {"width": 4, "mlp_width": 8},
     ("generator", "ugatit"): {"width": 4, "size": SIDE},
     ("generator", "unsb"): {"width": 4},
@@ -36,6 +37,7 @@ SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("discriminator", "multiscale"): {"width": 4},
     ("discriminator", "ugatit"): {"width": 4, "layers": 5},
     ("head", "mlp"): {"width": 8},
+    ("method", "bbdm"): {"steps": 3},
     ("observer", "early_stopping"): {"watch": "tried/fake_B", "patience": 2},
 }
 """By kind and component, the options that make it small. Each must be an option of it."""
@@ -44,6 +46,7 @@ SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
 def reduced(recipe: Path, folder: Path, **training: Any) -> Path:
     """Writes a small version of a recipe into `folder`, beside its images. training: keys of that block."""
     data = copy.deepcopy(yaml.safe_load(recipe.read_text(encoding="utf-8")))
+    data["method"].update(SMALL.get(("method", data["method"]["type"]), {}))
     for kind in ("generator", "discriminator", "head"):
         if kind in data:
             data[kind].update(SMALL[kind, data[kind]["type"]])

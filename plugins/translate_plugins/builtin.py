@@ -19,6 +19,7 @@ from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.resnet_adalin import ResNetAdaLIN
 from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
+from translate_plugins.generators.unet_diffusion import UNetDiffusion
 from translate_plugins.generators.unsb import UNSBGenerator
 from translate_plugins.heads.mlp import MLP
 from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, xavier
@@ -34,6 +35,7 @@ from translate_plugins.losses.reconstruction import Cycle, Identity
 from translate_plugins.losses.schrodinger_bridge import SchrodingerBridge
 from translate_plugins.losses.ssim import SSIMLoss
 from translate_plugins.losses.wgan_gp import WGANGP
+from translate_plugins.methods.bbdm import BBDM
 from translate_plugins.methods.cut import CUT
 from translate_plugins.methods.cyclegan import CycleGAN
 from translate_plugins.methods.dclgan import DCLGAN
@@ -75,8 +77,10 @@ def register(registry: Registrar) -> None:
     registry.method("dclgan", DCLGAN)
     registry.method("unsb", UNSB)
     registry.method("gan", GAN)
+    registry.method("bbdm", BBDM)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
+    registry.generator("unet_diffusion", UNetDiffusion)
     registry.generator("johnson", Johnson)
     registry.generator("resnet_adalin", ResNetAdaLIN)
     registry.generator("munit", MUNITGenerator)

@@ -26,7 +26,7 @@ def test_every_method_has_a_row() -> None:
         if registry.get("method", name).component.__module__.startswith("translate_plugins")
     }
     assert named == ours
-    assert len(named) == 8
+    assert len(named) == 9
 
 
 def test_the_collapse_shows() -> None:

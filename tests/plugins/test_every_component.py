@@ -75,6 +75,13 @@ UNSB = {
         "nce": {"type": "patch_nce"},
     },
 }
+BBDM = {
+    "method": {"type": "bbdm", "steps": 3},
+    "data": {**BASE["data"], "paired": True},
+    "generator": {"type": "unet_diffusion", "width": 8, "groups": 4, "head_channels": 4, "multipliers": [1, 2]},
+    "discriminator": None,
+    "losses": {"bridge": {"type": "l1", "pairs": "bridge"}},
+}
 PAIRS = {"rec_A": "real_A", "rec_B": "real_B"}
 
 
@@ -132,8 +139,10 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("method", "ugatit"): UGATIT,
     ("method", "dclgan"): DCLGAN,
     ("method", "unsb"): UNSB,
+    ("method", "bbdm"): BBDM,
     ("generator", "resnet"): {},
     ("generator", "unet"): {"generator": {"type": "unet", "downs": 3, "width": 4}},
+    ("generator", "unet_diffusion"): BBDM,
     ("generator", "johnson"): {"generator": {"type": "johnson", "width": 4}},
     ("generator", "resnet_adalin"): {"generator": {"type": "resnet_adalin", "width": 4, "blocks": 2}},
     ("generator", "munit"): MUNIT,
@@ -197,7 +206,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
 
 def test_the_enumeration_is_complete() -> None:
     assert set(COMPONENTS) == set(HOW), set(COMPONENTS) ^ set(HOW)
-    assert len(COMPONENTS) == 68
+    assert len(COMPONENTS) == 71
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: value)
@@ -205,7 +214,7 @@ def test_trains_two_steps_and_resumes(kind: str, name: str, tmp_path: Path, caps
     blocks = HOW[kind, name]
     recipe = {**copy.deepcopy(BASE), **(blocks(tmp_path) if callable(blocks) else blocks)}
     path = tmp_path / "tried.yaml"
-    path.write_text(yaml.safe_dump(recipe))
+    path.write_text(yaml.safe_dump({key: block for key, block in recipe.items() if block is not None}))
     command = [str(path), "--out", str(tmp_path / "run"), "--device", "cpu"]
     assert main(command) == 0, capsys.readouterr().err
     record = (tmp_path / "run" / "recipe.yaml").read_text()

@@ -133,6 +133,8 @@ LOSSES = {
         {"patience": 0, "gamma": 0.5},
         {"patience": 2, "threshold": 0.1, "gamma": 0.3, "floor": 0.05},
         {"patience": 3, "threshold": 0.0, "floor": 0.5},
+        {"patience": 1, "cooldown": 3, "gamma": 0.5},
+        {"patience": 0, "cooldown": 1, "threshold": 0.1, "gamma": 0.5},
     ],
 )
 def test_plateau_equals_that_of_torch(name: str, options: dict[str, Any]) -> None:
@@ -143,6 +145,7 @@ def test_plateau_equals_that_of_torch(name: str, options: dict[str, Any]) -> Non
         optimizer,
         factor=options.get("gamma", 0.1),
         patience=options.get("patience", 10),
+        cooldown=options.get("cooldown", 0),
         threshold=options.get("threshold", 1e-4),
         min_lr=options.get("floor", 0.0) * rate,
         eps=0,
@@ -166,14 +169,23 @@ def test_plateau_below_zero() -> None:
         assert schedule.factor(0) == factor, loss
 
 
+def test_plateau_watches_one_loss() -> None:
+    schedule = Plateau(100, 10, patience=0, gamma=0.5, watch="cycle")
+    for total, cycle, factor in ((1.0, 1.0, 1), (2.0, 0.5, 1), (0.1, 0.5, 0.5)):
+        schedule.after_epoch(total, {"adversarial": total - cycle, "cycle": cycle})
+        assert schedule.factor(0) == factor
+    with pytest.raises(UserError, match=r"watches 'cycle', and no loss .* 'cycles'\? There are: cycles, idt"):
+        schedule.after_epoch(1.0, {"cycles": 1.0, "idt": 1.0})
+
+
 def test_plateau_resumes_from_its_state() -> None:
-    whole, first = (Plateau(100, 10, patience=1, gamma=0.5) for _ in range(2))
+    whole, first = (Plateau(100, 10, patience=1, gamma=0.5, cooldown=2) for _ in range(2))
     losses = LOSSES["up and down"]
     for loss in losses:
         whole.after_epoch(loss, {})
     for loss in losses[:6]:
         first.after_epoch(loss, {})
-    second = Plateau(100, 10, patience=1, gamma=0.5)
+    second = Plateau(100, 10, patience=1, gamma=0.5, cooldown=2)
     second.load_state_dict(first.state_dict())
     for loss in losses[6:]:
         second.after_epoch(loss, {})
