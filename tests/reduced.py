@@ -56,6 +56,8 @@ def reduced(recipe: Path, folder: Path, **training: Any) -> Path:
         if "layers" in override:
             override["layers"] -= 1
     data["data"] = small_data(data["data"], folder / "data")
+    if data["data"]["type"] != "synthetic":  # of whose images are two
+        data["training"]["batch_size"] = 2 // data["training"].get("accumulate", 1)
     data["training"] = {
         **{key: value for key, value in data["training"].items() if not key.endswith("_every")},
         "length": "2 steps",

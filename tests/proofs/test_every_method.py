@@ -58,7 +58,7 @@ def test_resume_equality(after: int, trained: tuple[Path, Path], tmp_path: Path)
     shutil.rmtree(again / "weights")
     assert main([str(recipe), "--out", str(again), "--device", "cpu"]) == 0
     assert differences(states(run), states(again)) == []
-    assert len(states(run)["parts"]) >= 4
+    assert len(states(run)["parts"]) >= 3  # at least a network, its average and an optimizer
     assert len(states(run)["rank_parts"]) == 1
 
 
@@ -74,9 +74,10 @@ def test_translates_any_size_in_every_direction(trained: tuple[Path, Path]) -> N
 
 @pytest.mark.slow
 def test_an_ablation_varies_it(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    """Every loss but the adversarial one can be switched off in an ablation, which writes a table."""
+    """Every loss but the adversarial or the only one can be switched off in an ablation, which writes a table."""
     recipe, _ = trained
-    losses = [name for name in yaml.safe_load(recipe.read_text())["losses"] if name != "adversarial"]
+    given = yaml.safe_load(recipe.read_text())["losses"]
+    losses = [name for name in given if name != "adversarial" and len(given) > 1]
     vary = {f"losses.{losses[-1]}.weight": [0, 1]} if losses else {"optimizer.lr": [1e-4, 1e-3]}
     ablation = tmp_path / "ablation.yaml"
     ablation.write_text(yaml.safe_dump({"base": str(recipe), "vary": vary, "training": {"length": "1 steps"}}))
