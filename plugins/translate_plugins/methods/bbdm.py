@@ -146,8 +146,7 @@ class BBDM(Method):
         for place, time in enumerate(times):
             t = torch.full((len(y),), time, device=y.device)
             x0 = self._x0(self._predicted(x, y, t), x, y, t)
-            if self.clip:
-                x0 = x0.clamp(-1, 1)
+            x0 = x0.clamp(-1, 1) if self.clip else x0
             first = x0 if first is None else first
             if place + 1 < len(times):
                 x = self._earlier(x0, x, y, t, torch.full_like(t, times[place + 1]), place)
@@ -158,18 +157,17 @@ class BBDM(Method):
         """x_n from x_t and the estimate of x₀. place: of the step in the path, for its draw."""
         m_t, delta_t = self._bridge(t, y)
         m_n, delta_n = self._bridge(n, y)
-        # σ² = δ_n (1 - kept) without the differences of nearly equal numbers: δ_n (1 - m_t)² / (δ_t (1 - m_n)²).
+        # δ_n (1 - m_t)² / (δ_t (1 - m_n)²), so that σ² = δ_n (1 - kept).
         kept = m_n * (1 - m_t) / (m_t * (1 - m_n))
         eta = self.option("eta")
         scale = eta if self.eta_scales == "deviation" else 1.0
-        rest = (delta_n * (1 - scale**2 * (1 - kept)) / delta_t).sqrt()
+        rest = (delta_n * (kept + (1 - scale**2) * (1 - kept)) / delta_t).sqrt()
         sigma = (delta_n * (1 - kept)).sqrt()
         mean = (1 - m_n) * x0 + m_n * y + rest * (x_t - (1 - m_t) * x0 - m_t * y)
         return mean + eta * sigma * self.normal(y.shape, y, "sampling", place)
 
     def _predicted(self, x_t: Tensor, y: Tensor, time: Tensor) -> Tensor:
-        output: Tensor = self.G(torch.cat((x_t, y), dim=1) if self.conditioned else x_t, time)
-        return output
+        return self.G(torch.cat((x_t, y), dim=1) if self.conditioned else x_t, time)
 
     def _x0(self, predicted: Tensor, x_t: Tensor, y: Tensor, time: Tensor) -> Tensor:
         """x̂₀, which the objective gives for this prediction."""
