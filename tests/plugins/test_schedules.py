@@ -169,15 +169,6 @@ def test_plateau_below_zero() -> None:
         assert schedule.factor(0) == factor, loss
 
 
-def test_plateau_watches_one_loss() -> None:
-    schedule = Plateau(100, 10, patience=0, gamma=0.5, watch="cycle")
-    for total, cycle, factor in ((1.0, 1.0, 1), (2.0, 0.5, 1), (0.1, 0.5, 0.5)):
-        schedule.after_epoch(total, {"adversarial": total - cycle, "cycle": cycle})
-        assert schedule.factor(0) == factor
-    with pytest.raises(UserError, match=r"watches 'cycle', and no loss .* 'cycles'\? There are: cycles, idt"):
-        schedule.after_epoch(1.0, {"cycles": 1.0, "idt": 1.0})
-
-
 def test_plateau_resumes_from_its_state() -> None:
     whole, first = (Plateau(100, 10, patience=1, gamma=0.5, cooldown=2) for _ in range(2))
     losses = LOSSES["up and down"]

@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
-from translate_plugins.generators.time_blocks import time_embedding
+from translate_plugins.generators.time_blocks import SelfAttention, time_embedding
 from translate_plugins.generators.unet_diffusion import UNetDiffusion
 from translate_plugins.inits.weights import normal
 
@@ -274,6 +275,15 @@ def test_channels_last_computes_the_same() -> None:
     torch.testing.assert_close(
         network(x.contiguous(memory_format=torch.channels_last), time), expected, rtol=1e-12, atol=1e-12
     )
+
+
+def test_attention_takes_memory_in_proportion_to_the_places() -> None:
+    """The matrix of all pairs of places would take 67 MB here."""
+    attention = SelfAttention(4, 4, 2)
+    maps = torch.rand(1, 4, 64, 64, requires_grad=True)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        attention(maps).sum().backward()
+    assert max(event.self_cpu_memory_usage for event in profiled.events()) < 5e6
 
 
 def test_dropout_is_for_training_only() -> None:

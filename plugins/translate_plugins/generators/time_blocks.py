@@ -111,7 +111,8 @@ class SelfAttention(nn.Module):
         places = height * width
         joined = self.qkv(self.norm(x).reshape(count, channels, places))
         heads = joined.view(count, channels // self.head_channels, 3, self.head_channels, places).transpose(3, 4)
-        attended = F.scaled_dot_product_attention(*heads.unbind(dim=2))
+        # The fused kernels, whose memory grows with the places and not with their square, need contiguous channels.
+        attended = F.scaled_dot_product_attention(*heads.contiguous().unbind(dim=2))
         y = self.proj_out(attended.transpose(2, 3).reshape(count, channels, places))
         return x + y.view(count, channels, height, width)
 

@@ -110,7 +110,7 @@ class UNetDiffusion(nn.Module):
             halvings.
         blocks: residual blocks at each level on the way down.
         attention: reductions of the sides (1, 2, 4 …) at whose levels attention follows each residual block. Its
-            memory grows with the fourth power of the side where no fused kernel exists. The innermost attention does
+            time grows with the fourth power of the side. The innermost attention does
             not depend on this option.
         head_channels: channels of one attention head; must divide the channels of each level that has attention, and
             of the innermost.
