@@ -28,7 +28,13 @@ ABLATIONS = tuple(sorted((REPOSITORY / "recipes" / "ablations").glob("*.yaml")))
 SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("generator", "resnet"): {"width": 4},
     ("generator", "unet"): {"width": 4, "downs": 5},
-    ("generator", "unet_diffusion"): {"width": 8, "groups": 4, "head_channels": 4, "multipliers": [1, 1, 1], "blocks": 1},
+    ("generator", "unet_diffusion"): {
+        "width": 8,
+        "groups": 4,
+        "head_channels": 4,
+        "multipliers": [1, 1, 1],
+        "blocks": 1,
+    },
     ("generator", "munit"): {"width": 4, "mlp_width": 8},
     ("generator", "ugatit"): {"width": 4, "size": SIDE},
     ("generator", "unsb"): {"width": 4},

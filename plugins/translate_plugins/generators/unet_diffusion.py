@@ -110,8 +110,7 @@ class UNetDiffusion(nn.Module):
             halvings.
         blocks: residual blocks at each level on the way down.
         attention: reductions of the sides (1, 2, 4 …) at whose levels attention follows each residual block. Its
-            time grows with the fourth power of the side. The innermost attention does
-            not depend on this option.
+            time grows with the fourth power of the side. The innermost attention does not depend on this option.
         head_channels: channels of one attention head; must divide the channels of each level that has attention, and
             of the innermost.
         groups: groups of each norm.
