@@ -23,7 +23,7 @@ class Small(nn.Module):
         width: nothing depends on it.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, width: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
@@ -34,8 +34,8 @@ class Small(nn.Module):
 class Smaller(Small):
     """Smaller by a half."""
 
-    def __init__(self, in_channels: int, out_channels: int, width: int = 3) -> None:
-        super().__init__(in_channels, out_channels, width)
+    def __init__(self, in_channels: int, out_channels: int, *, width: int = 3) -> None:
+        super().__init__(in_channels, out_channels, width=width)
 
     def forward(self, x):
         return self.conv(x)[..., ::2, ::2]

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from tests.conformance.broken import BrokenComponents, Case, beside_the_built_ins
+from translate_core import GENERATORS, Method, generator, tensor
 from translate_core.conformance.check import check_component
 from translate_core.conformance.promise import Status
 
-BROKEN = BrokenComponents("generator", "discriminator", "head")
+BROKEN = BrokenComponents("generator", "discriminator", "head", "network")
 
 
 class Good(nn.Module):
@@ -49,19 +50,42 @@ class ThreeChannelsOut(Good):
         super().__init__(in_channels, 3)
 
 
+class Encoded(Method):
+    """Calls two methods of its generator."""
+
+    roles = (generator("G", "A", "B", methods=("encode", "decode")),)
+    order = (GENERATORS,)
+
+    @tensor
+    def fake_B(self) -> Tensor:
+        return self.G.decode(self.G.encode(self.real_A))
+
+
 @BROKEN.breaks(
     "generator",
     "works with the methods",
-    "in method munit the tensor 'fake_B' cannot be computed with these networks and images",
+    "in method tried tensor 'fake_B' cannot be computed with these networks and images",
+    method=Encoded,
 )
 class DecodesBadly(Good):
-    style_channels = 2
+    def encode(self, x: Tensor) -> Tensor:
+        return x[:, :2]
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x[:, :2], x.mean((2, 3))[:, :2]
+    def decode(self, content: Tensor) -> Tensor:
+        return self.conv(content)
 
-    def decode(self, content: Tensor, style: Tensor) -> Tensor:
-        return self.conv(content + style[..., None, None])
+
+def test_a_method_of_another_plugin_may_be_for_other_networks() -> None:
+    class ForAnother(DecodesBadly):
+        def decode(self, content: Tensor, style: Tensor) -> Tensor:
+            return self.conv(content)
+
+    results = check_component(*beside_the_built_ins("generator", ForAnother))
+    (outcome,) = [outcome for outcome in results.outcomes if outcome.status is not Status.KEPT]
+    assert outcome.promise.text == "works with the methods that need it"
+    assert outcome.status is Status.NOT_TESTED
+    assert "munit: tensor 'content_A' cannot be computed" in outcome.detail
+    assert results.whole
 
 
 @BROKEN.breaks("generator", "passes the shape check", r"reads the value of a tensor, .* \(test_networks.py, line \d+\)")
@@ -187,6 +211,12 @@ class Counts(Good):
         return super().forward(x)
 
 
+@BROKEN.breaks("generator", "is deterministic", "two passes over one image in evaluation mode differ")
+class AlwaysDrops(Good):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(x), 0.5)
+
+
 @BROKEN.breaks("generator", "is restored by its state_dict", "after load_state_dict its output differs")
 class Hidden(Good):
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -257,11 +287,6 @@ def test_every_promise_is_broken_by_a_component() -> None:
 def test_the_bases_of_the_broken_components_keep_every_promise(component: type[nn.Module]) -> None:
     results = check_component(*beside_the_built_ins("generator", component))
     assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results
-
-
-class AlwaysDrops(Good):
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.dropout(super().forward(x), 0.5)
 
 
 def test_randomness_in_evaluation_mode_is_advice() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.conformance.broken import BrokenComponents, Case, beside_the_built_ins
@@ -58,7 +60,7 @@ class ScheduleThatForgets(GoodSchedule):
     def factor(self, step: int) -> float:
         return self.scale
 
-    def after_epoch(self, loss: float) -> None:
+    def after_epoch(self, loss: float, parts: Mapping[str, float]) -> None:
         self.scale /= 2
 
 

@@ -32,6 +32,7 @@ CHECKS: Mapping[str, tuple[_Subject, Sequence[Promise]]] = {
     "generator": (NetworkSubject, networks.PROMISES),
     "discriminator": (NetworkSubject, networks.PROMISES),
     "head": (NetworkSubject, networks.PROMISES),
+    "network": (NetworkSubject, networks.PROMISES),
     "loss": (LossSubject, losses.PROMISES),
     "dataset": (datasets.DatasetSubject, datasets.PROMISES),
     "pool": (pools.PoolSubject, pools.PROMISES),

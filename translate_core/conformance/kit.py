@@ -27,11 +27,12 @@ SIDE = 64
 class Kit:
     """The registry, and the options of the user.
 
-    settings: (kind, name) -> some of the component's options.
+    settings: (kind, name) -> some of the component's options. kept: what was found once and serves other checks.
     """
 
     registry: Registry
     settings: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    kept: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def block(self, registration: Registration) -> Block:
         """The component with the options of the user, and its defaults for all others.

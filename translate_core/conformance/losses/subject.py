@@ -12,7 +12,7 @@ from torch import Tensor
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, size
 from translate_core.conformance.promise import Broken, NotTested
-from translate_core.conformance.setup import BuiltMethod, MethodSetup, set_up
+from translate_core.conformance.setup import BuiltMethod, MethodSetup, largest, set_up
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
@@ -48,9 +48,11 @@ class LossSubject:
         setups = []
         for block in self.kit.blocks("method"):
             try:
-                setups.append(set_up(self.kit, block))
-            except (NotTested, ValueError):
-                continue
+                setup = set_up(self.kit, block)
+            except (Broken, NotTested, ValueError):
+                continue  # the check of the method reports it
+            if not setup.fault:
+                setups.append(setup)
         return sorted(setups, key=_parameter_count)
 
     @cached_property
@@ -79,11 +81,18 @@ class LossSubject:
         return found
 
     def _defined_sides(self, setup: MethodSetup) -> tuple[str, ...]:
-        """The sides for which it returns losses, computed on the meta device."""
+        """The sides for which it returns losses, computed on the meta device.
+
+        Raises UserError if it is defined for a side that the method lacks.
+        """
+        existing = sides(setup.method.roles)
         loss = self.build(setup, "meta")
+        lacking = [side for side in type(loss).functions if side not in existing]
+        if lacking:
+            raise UserError(f"it is defined for the side {' and '.join(lacking)}, which the method lacks")
         found = []
-        for side in sides(setup.method.roles):
-            batch = setup.build("meta").batch()
+        for side in existing:
+            batch = setup.build("meta").batch(integers=largest)
             with torch.device("meta"):
                 if compute(loss, side, batch, None):
                     found.append(side)

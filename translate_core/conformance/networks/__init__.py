@@ -1,4 +1,4 @@
-"""The promises of generators, discriminators and heads, one file for each concern.
+"""The promises of networks, of all kinds, one file for each concern.
 
 `subject.py` has the component and the calls that it receives in a run; the other files have promises.
 """
@@ -8,6 +8,7 @@ from translate_core.conformance.networks.construction import (
     builds,
     passes_shape_check,
     same_initial_weights,
+    works_with_its_method,
     works_with_methods,
 )
 from translate_core.conformance.networks.determinism import does_not_modify_input, is_deterministic, repeats_its_output
@@ -24,6 +25,8 @@ from translate_core.conformance.networks.taps import has_its_taps
 
 PROMISES = (
     builds,
+    same_initial_weights,
+    works_with_its_method,
     works_with_methods,
     passes_shape_check,
     accepts_channels,
@@ -36,7 +39,6 @@ PROMISES = (
     in_float64,
     in_channels_last,
     does_not_modify_input,
-    same_initial_weights,
     repeats_its_output,
     is_deterministic,
     is_restored,

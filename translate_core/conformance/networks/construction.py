@@ -9,7 +9,7 @@ import torch
 
 from translate_core.conformance.kit import ambient, named, same, scalar_of, tensors_in
 from translate_core.conformance.networks.subject import NetworkSubject
-from translate_core.conformance.promise import Broken, promise
+from translate_core.conformance.promise import Broken, NotTested, promise
 from translate_core.errors import explain
 from translate_core.runtime.randomness import seeded
 from translate_core.training.failure import why_it_failed
@@ -18,8 +18,9 @@ _OTHER_CHANNELS: Mapping[str, tuple[dict[str, Any], ...]] = {
     "generator": ({"in_channels": 1, "out_channels": 3}, {"in_channels": 3, "out_channels": 1}),
     "discriminator": ({"in_channels": 1}, {"in_channels": 6}),
     "head": ({"channels": (16,)}, {"channels": (1, 64, 128)}),
+    "network": ({"in_channels": 1}, {"in_channels": 6}),
 }
-"""By kind, supplied arguments that differ from the usual three channels."""
+"""By kind, supplied arguments that differ from the usual ones."""
 
 
 def _in_words(given: Mapping[str, Any]) -> str:
@@ -32,26 +33,38 @@ def builds(subject: NetworkSubject) -> None:
     try:
         _ = subject.meta
         subject.build()
+    except NotTested:
+        raise
     except Exception as error:  # whatever a component's constructor raises
         raise Broken(f"cannot be built with {_in_words(subject.usual)}: {explain(error)}") from None
 
 
-@promise(
-    "works with the methods that need it",
-    "a method calls what its roles list (`encode`, `features` …), and no run starts if such a call fails",
-    first=True,
-    applies=lambda subject: bool(subject.setups),
+def _works_with_methods(subject: NetworkSubject) -> None:
+    """Every tensor of those methods, on the meta device.
+
+    Of several methods that could take it by the names in their roles, one must be computable with it. It is broken if
+    its own plugin registers those that are not; a method of another plugin may be for other networks.
+    """
+    if subject.fits:
+        return
+    for attempt in subject.attempts:
+        if attempt.own:
+            raise Broken(f"in method {attempt.setup.name} {attempt.setup.fault}")
+    if subject.needs_method:
+        raise NotTested(subject.without_method())
+    failed = "\n".join(f"{attempt.setup.name}: {attempt.setup.fault}" for attempt in subject.attempts)
+    raise NotTested(f"it has what these methods call, and they cannot be computed with it:\n{failed}")
+
+
+_WORKS = "works with the methods that need it"
+_WHY = "a method calls what its roles list (`encode`, `features`, `forward` with conditions …)"
+
+works_with_its_method = promise(_WORKS, _WHY, first=True, applies=lambda subject: subject.needs_method)(
+    _works_with_methods
 )
-def works_with_methods(subject: NetworkSubject) -> None:
-    """Every tensor of those methods, on the meta device."""
-    for setup in subject.setups:
-        batch = setup.build("meta").batch(targets=True)
-        for name in setup.method.tensor_names():
-            try:
-                with torch.device("meta"):
-                    _ = batch[name]
-            except Exception as error:  # whatever a component raises
-                raise Broken(f"in method {setup.name} the tensor '{name}' {why_it_failed(error)}") from None
+works_with_methods = promise(_WORKS, _WHY, applies=lambda subject: not subject.needs_method and bool(subject.attempts))(
+    _works_with_methods
+)
 
 
 @promise(
@@ -73,15 +86,17 @@ def passes_shape_check(subject: NetworkSubject) -> None:
     "accepts any number of channels",
     "the dataset decides the channels of the domains, taps those of features; a constructor that does not support a "
     "number raises ValueError",
+    applies=lambda subject: bool(set(_OTHER_CHANNELS[subject.kind][0]) & set(subject.usual)),
 )
 def accepts_channels(subject: NetworkSubject) -> None:
     """Grey and colour, two images concatenated; on the meta device."""
     for given in _OTHER_CHANNELS[subject.kind]:
         try:
             module = subject.build("meta", **given)
-            if subject.kind == "head":
+            if subject.kind in ("head", "network"):
                 continue
-            output = module(torch.empty(2, given["in_channels"], *subject.image.shape[-2:], device="meta"))
+            images = torch.empty(2, given["in_channels"], *subject.image.shape[-2:], device="meta")
+            output = module(*subject.on(images))
         except ValueError:
             continue
         except Exception as error:  # whatever a component raises

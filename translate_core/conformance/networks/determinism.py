@@ -7,7 +7,6 @@ import copy
 import torch
 
 from translate_core.conformance.kit import ambient, same
-from translate_core.conformance.networks.calls import mapped
 from translate_core.conformance.networks.subject import NetworkSubject
 from translate_core.conformance.promise import Broken, promise
 
@@ -19,11 +18,11 @@ from translate_core.conformance.promise import Broken, promise
 def does_not_modify_input(subject: NetworkSubject) -> None:
     """No in-place operation on an argument."""
     module = subject.build()
-    for place, (entry, arguments) in enumerate(subject.calls):
-        passed = mapped(arguments, torch.clone)
+    for place, call in enumerate(subject.calls):
+        passed = call.changed(torch.clone)
         with ambient(1), torch.no_grad():
-            getattr(module, entry or "__call__")(*passed)
-        if not same(passed, arguments):
+            passed.on(module)
+        if not same((passed.arguments, passed.keywords), (call.arguments, call.keywords)):
             raise Broken(f"{subject.entry(place)} overwrites its input")
 
 

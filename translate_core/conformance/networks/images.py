@@ -8,7 +8,6 @@ from torch import Tensor
 from translate_core.conformance.kit import SIDE, finite, image, size
 from translate_core.conformance.networks.subject import ODD, NetworkSubject
 from translate_core.conformance.promise import Broken, promise
-from translate_core.conformance.setup import CHANNELS
 from translate_core.training.size_constraint import crop
 
 _SMALL = 16
@@ -33,11 +32,11 @@ def keeps_sizes(subject: NetworkSubject) -> None:
     fit = subject.fit
     side = -(-max(fit.smallest if hasattr(subject.meta, "smallest") else _SMALL, 1) // fit.multiple) * fit.multiple
     for count, height, width in ((2, side, side), (1, side, side + fit.multiple), (1, side + 2 * fit.multiple, side)):
-        given = torch.empty(count, CHANNELS, height, width, device="meta")
-        output = subject.meta(given)
+        given = torch.empty(count, subject.usual["in_channels"], height, width, device="meta")
+        output = subject.meta(*subject.on(given))
         if not isinstance(output, Tensor):
             raise Broken(f"returns {type(output).__name__}, not an image (N, C, H, W)")
-        if output.shape != given.shape:
+        if output.shape != (count, subject.usual["out_channels"], height, width):
             raise Broken(
                 f"for an input of {size(given)} it returns {size(output)}; a network that does not support every size "
                 f"declares `multiple` and `smallest`"
@@ -53,13 +52,14 @@ def translates_any_size(subject: NetworkSubject) -> None:
     """In evaluation mode, for side lengths that are not multiples of 2, 4 or 8."""
     module = subject.build().eval()
     for height, width in (ODD, (SIDE + 1, SIDE - 1)):
-        given = image(CHANNELS, height, width, count=1)
+        padded_image = subject.fit.pad(image(subject.usual["in_channels"], height, width, count=1))
         with torch.no_grad():
-            output = module(subject.fit.pad(given))
+            output = module(*subject.on(padded_image))
         result = crop(output, height, width)
-        if result.shape != given.shape or not finite(result):
-            padded = tuple(subject.fit.pad(given).shape[-2:])
-            found = size(output) if result.shape != given.shape else "values that are not finite"
+        fits = result.shape == (1, subject.usual["out_channels"], height, width)
+        if not fits or not finite(result):
+            padded = tuple(padded_image.shape[-2:])
+            found = "values that are not finite" if fits else size(output)
             raise Broken(f"for an image of {height}×{width}, padded to {padded[0]}×{padded[1]}, it returns {found}")
 
 
@@ -71,7 +71,7 @@ def translates_any_size(subject: NetworkSubject) -> None:
 def returns_scores(subject: NetworkSubject) -> None:
     """One tensor or several, batch dimension first."""
     given = subject.image
-    output = subject.meta(given.to("meta"))
+    output = subject.meta(*subject.on(given.to("meta")))
     if not isinstance(output, Tensor) and not (isinstance(output, list) and output):
         raise Broken(f"returns {type(output).__name__}, not a tensor of scores or a list of them")
     for scores in [output] if isinstance(output, Tensor) else output:

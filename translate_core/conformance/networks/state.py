@@ -33,7 +33,7 @@ def is_restored(subject: NetworkSubject) -> None:
 
 @promise(
     "can be copied",
-    "`training.ema` keeps a copy of each generator, made by copy.deepcopy",
+    "`training.ema` keeps a copy of each network that translations use, made by copy.deepcopy",
     applies=lambda subject: subject.kind != "discriminator",
 )
 def can_be_copied(subject: NetworkSubject) -> None:
@@ -46,9 +46,10 @@ def can_be_copied(subject: NetworkSubject) -> None:
     with torch.no_grad():
         if not same(subject.run(module), subject.run(duplicate)):
             raise Broken("the output of a copy differs")
+        before = {name: item.clone() for name, item in module.named_parameters()}
         for parameter in duplicate.parameters():
-            parameter.zero_()
-    if any(not parameter.any() for parameter in module.parameters() if parameter.dim() > 1):
+            parameter.add_(1)
+    if not same(before, dict(module.named_parameters())):
         raise Broken("a copy shares weights with the original")
 
 
