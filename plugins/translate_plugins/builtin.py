@@ -26,6 +26,7 @@ from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, x
 from translate_plugins.losses.bce import BCE
 from translate_plugins.losses.cam import CAM
 from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
+from translate_plugins.losses.feature_matching import FeatureMatching
 from translate_plugins.losses.hinge import Hinge
 from translate_plugins.losses.lsgan import LSGAN
 from translate_plugins.losses.patch_nce import PatchNCE
@@ -109,6 +110,7 @@ def register(registry: Registrar) -> None:
     registry.loss("perceptual", Perceptual)
     registry.loss("patch_nce", PatchNCE)
     registry.loss("cam", CAM)
+    registry.loss("feature_matching", FeatureMatching)
     registry.loss("schrodinger_bridge", SchrodingerBridge)
     registry.pool("history", History)
     registry.pool("none", NoPool)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from translate_core import UserError
+from translate_plugins.discriminators.multiscale import Multiscale
+from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.resnet import ResidualBlock, ResNet
 from translate_plugins.generators.unet import Level, UNet
@@ -127,13 +129,72 @@ def test_nothing_deeper_than_the_last_tap_is_computed(name: str) -> None:
     assert not called
 
 
+DISCRIMINATORS: dict[str, Callable[[], PatchGAN | Multiscale]] = {
+    **{f"patchgan norm={norm}": partial(PatchGAN, 3, layers=2, width=4, norm=norm) for norm in NORMS},
+    "antialiased patchgan": partial(PatchGAN, 3, layers=2, width=4, antialias=True),
+    "patchgan with a sigmoid": partial(PatchGAN, 3, layers=1, width=4, output="sigmoid"),
+    **{f"multiscale norm={norm}": partial(Multiscale, 3, scales=2, layers=3, width=2, norm=norm) for norm in NORMS},
+}
+
+
+def expected_stages(network: PatchGAN | Multiscale, images: Tensor) -> dict[str, Tensor]:
+    """Every tap of a discriminator: what each convolution is given, but the first, by calling the layers one by one."""
+    if isinstance(network, PatchGAN):
+        parts = {"": (network.model, images)}
+    else:
+        halved = nn.functional.avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
+        parts = {"scale1_": (network.networks[0], images), "scale2_": (network.networks[1], halved)}
+    found = {}
+    for prefix, (layers, x) in parts.items():
+        inputs = []
+        for layer in layers:
+            inputs += [x] if isinstance(layer, nn.Conv2d) else []
+            x = torch.where(x > 0, x, 0.2 * x) if isinstance(layer, nn.LeakyReLU) else layer(x)
+        found.update({f"{prefix}stage{stage}": value for stage, value in enumerate(inputs[1:], start=1)})
+    return found
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_taps_of_discriminators(name: str) -> None:
+    torch.manual_seed(0)
+    network = DISCRIMINATORS[name]().double()
+    images = torch.randn(2, 3, 32, 40).double()
+    expected = expected_stages(network, images)
+    assert list(network.taps) == list(expected)
+    for names in (tuple(network.taps), tuple(network.taps)[::-1], tuple(network.taps)[:1], ()):
+        found = network.features(images, names)
+        assert len(found) == len(names)
+        for tap, value in zip(names, found, strict=True):
+            torch.testing.assert_close(value, expected[tap], rtol=0, atol=1e-12)
+            assert value.shape[1] == network.taps[tap]
+    with pytest.raises(UserError, match="the network has no tap 'stage9'"):
+        network.features(images, ("stage9",))
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *DISCRIMINATORS])
+def test_the_output_and_the_features_of_one_pass(name: str) -> None:
+    torch.manual_seed(0)
+    network = (NETWORKS | DISCRIMINATORS)[name]().double()
+    images = torch.randn(2, 3, 32, 40).double() if name in DISCRIMINATORS else images_for(build(name))
+    expected = network(images)
+    for names in (tuple(network.taps), tuple(network.taps)[::-1], tuple(network.taps)[:1], ()):
+        output, maps = network.with_features(images, names)
+        assert type(output) is type(expected)
+        outputs, before = (output, expected) if isinstance(output, list) else ([output], [expected])
+        assert all(torch.equal(one, other) for one, other in zip(outputs, before, strict=True))
+        features = network.features(images, names)
+        assert all(torch.equal(one, other) for one, other in zip(maps, features, strict=True))
+    with pytest.raises(UserError, match="the network has no tap 'nothing'"):
+        network.with_features(images, ("nothing",))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_unknown_tap_is_named_with_the_nearest(name: str) -> None:
     network = build(name)
     with pytest.raises(UserError) as caught:
         network.features(images_for(network), ("image", "Down1", "down2"))
     assert str(caught.value) == (
-        f"the generator has no tap 'Down1', did you mean 'down1'? It has: {', '.join(network.taps)}"
+        f"the network has no tap 'Down1', did you mean 'down1'? It has: {', '.join(network.taps)}"
     )
     with pytest.raises(UserError, match=r"no tap 'encoder'\. It has: image"):
         network.features(images_for(network), ("encoder",))

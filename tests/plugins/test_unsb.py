@@ -242,7 +242,7 @@ def test_nothing_deeper_than_the_last_tap_is_computed() -> None:
         network.features(torch.rand(1, 3, 16, 16), taps, torch.tensor([0]), torch.randn(1, 8))
         assert len(called) == expected
     for function in (network.features, network.with_features):
-        with pytest.raises(UserError, match="the generator has no tap 'blok1', did you mean 'block1'"):
+        with pytest.raises(UserError, match="the network has no tap 'blok1', did you mean 'block1'"):
             function(torch.rand(1, 3, 16, 16), ("blok1",), torch.tensor([0]), torch.randn(1, 8))
 
 

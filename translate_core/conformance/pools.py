@@ -7,8 +7,9 @@ from torch import Tensor
 
 from translate_core.components.blocks import Block
 from translate_core.conformance.kit import Kit, ambient, image, same, saved_and_loaded, size
-from translate_core.conformance.promise import Broken, built, promise
+from translate_core.conformance.promise import Broken, NotTested, built, promise
 from translate_core.contracts.pool import Pool
+from translate_core.errors import UserError
 from translate_core.runtime.randomness import torch_generator
 
 _QUERIES = 12
@@ -32,6 +33,11 @@ class PoolSubject:
 
 def _images(number: int) -> Tensor:
     return image(3, 8, 8, seed=number)
+
+
+def _pixel(images: Tensor) -> Tensor:
+    """A value of each image, which identifies it."""
+    return images[:, 0, 0, 0]
 
 
 @promise("builds", "each discriminator has its own pool", first=True)
@@ -102,4 +108,26 @@ def is_restored(subject: PoolSubject) -> None:
             raise Broken("its results differ after its state was saved and loaded")
 
 
-PROMISES = (builds, keeps_shapes, draws_from_its_generator, does_not_modify_images, is_restored)
+@promise(
+    "keeps the conditions of its images",
+    "a discriminator that takes a time or a label judges each fake under the condition with which it was made",
+)
+def keeps_conditions(subject: PoolSubject) -> None:
+    """Every image that it returns comes with the conditions that it came with, in several queries."""
+    pool = subject.build()
+    for number in range(_QUERIES):
+        images = _images(number)
+        conditions = (_pixel(images), torch.arange(2) + 2 * number)
+        try:
+            found = pool.query_with(images, conditions, torch_generator(0, "query", number))
+        except UserError as error:
+            raise NotTested(str(error)) from None
+        if not isinstance(found, tuple) or len(found) != 2 or len(found[1]) != len(conditions):
+            raise Broken(f"query_with returns {type(found).__name__}, not images and a tuple of their conditions")
+        returned, (pixels, numbers) = found
+        expected = torch.stack([_pixel(_images(int(place) // 2))[int(place) % 2] for place in numbers])
+        if not same(pixels, _pixel(returned)) or not same(pixels, expected):
+            raise Broken("the conditions that it returns are not those of the images that it returns")
+
+
+PROMISES = (builds, keeps_shapes, draws_from_its_generator, does_not_modify_images, keeps_conditions, is_restored)

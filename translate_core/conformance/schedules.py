@@ -34,7 +34,7 @@ def _factors(schedule: Schedule, length: int, epoch: int, start: int = 0) -> lis
         factors.append(schedule.factor(step))
         if (step + 1) % epoch == 0:
             loss = max(1.0 - 0.1 * ((step + 1) // epoch), 0.5)
-            schedule.after_epoch(loss, {"loss": loss})
+            schedule.after_epoch(loss, {"adversarial": loss / 2, "cycle": loss / 2, "cycle/rec_A": loss / 2})
     return factors
 
 

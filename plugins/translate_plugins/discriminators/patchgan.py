@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from translate_plugins.norms import Norm, conv_bias, norm_layer, spectrally_normed
 from translate_plugins.sampling import BlurDown
+from translate_plugins.taps import output_and_taps, tap
 
 
 class PatchGAN(nn.Module):
@@ -19,6 +21,9 @@ class PatchGAN(nn.Module):
     of stride 1 to a single channel; LeakyReLU 0.2 between them, and a norm before it after all but the first. Channels
     are 1, 2, 4, 8, 8, … times `width`. Convolutions have a bias with norm instance only; the first and the last have
     one always.
+
+    Its taps: `stage1`, `stage2` …, the output of each convolution but the last, after its norm, its activation and its
+    blur.
 
     A patch is 16, 34, 70, 142, 286 pixels wide for 1 … 5 `layers`, with `antialias` 18, 40, 84, 172, 348. Takes
     (N, in_channels, H, W) with sides of at least 3 · 2^layers, returns (N, 1, H', W') with
@@ -36,6 +41,9 @@ class PatchGAN(nn.Module):
         spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018), in addition to
             `norm`, which may be none.
     """
+
+    taps: Mapping[str, int]
+    """Channels of the maps that `features` returns, by name."""
 
     def __init__(
         self,
@@ -57,6 +65,8 @@ class PatchGAN(nn.Module):
             return spectrally_normed(layer, spectral_norm)
 
         stages: list[nn.Module] = []
+        self.taps = taps = {}
+        self._places = {}
         channels = in_channels
         for layer in range(layers + 1):
             wider, halves = width * min(2**layer, 8), layer < layers
@@ -67,6 +77,8 @@ class PatchGAN(nn.Module):
                 *([BlurDown(wider)] if halves and antialias else []),
             ]
             channels = wider
+            taps[f"stage{layer + 1}"] = wider
+            self._places[f"stage{layer + 1}"] = len(stages) - 1
         stages += [conv(channels, 1, stride=1, bias=True)]
         if output == "sigmoid":
             stages += [nn.Sigmoid()]
@@ -76,3 +88,17 @@ class PatchGAN(nn.Module):
         """x: (N, in_channels, H, W). Returns (N, 1, H', W'), high where a patch looks real."""
         y: Tensor = self.model(x)
         return y
+
+    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+        """x: (N, in_channels, H, W). Returns the maps at those taps, in that order, computing no deeper than needed.
+
+        Raises UserError for a tap that is not among `taps` of the network.
+        """
+        return tap(self.model, self._places, x, taps)
+
+    def with_features(self, x: Tensor, taps: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Returns what `forward` returns, and the maps at those taps, in that order, computed in one pass.
+
+        Raises UserError for a tap that is not among `taps` of the network.
+        """
+        return output_and_taps(self.model, self._places, x, taps)

@@ -9,10 +9,10 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from translate_core import UserError
-from translate_plugins.generators.taps import tap
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 from translate_plugins.padding import PADS, Padding
 from translate_plugins.sampling import BlurDown, BlurUp
+from translate_plugins.taps import output_and_taps, tap
 
 
 class ResidualBlock(nn.Module):
@@ -153,3 +153,10 @@ class ResNet(nn.Module):
         Raises UserError for a tap that is not among `taps` of the network.
         """
         return tap(self.model, self._places, x, taps)
+
+    def with_features(self, x: Tensor, taps: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Returns what `forward` returns, and the maps at those taps, in that order, computed in one pass.
+
+        Raises UserError for a tap that is not among `taps` of the network.
+        """
+        return output_and_taps(self.model, self._places, x, taps)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from translate_plugins.generators.taps import check_taps
 from translate_plugins.norms import Norm, conv_bias, norm_layer
+from translate_plugins.taps import check_taps
 
 
 class AlwaysDropout(nn.Dropout):
@@ -54,6 +54,10 @@ class Level(nn.Module):
         y: Tensor = self.model(x)
         return torch.cat((x, y), dim=1)
 
+    def with_maps(self, x: Tensor, maps: list[Tensor]) -> Tensor:
+        """As `forward`. maps: the output of each convolution on the way down, before its norm, is added to these."""
+        return torch.cat((x, _with_maps(self.model, 1, x, maps)), dim=1)
+
 
 class Outermost(nn.Module):
     """The first halving and the last doubling, without norm and skip, followed by tanh."""
@@ -72,6 +76,16 @@ class Outermost(nn.Module):
         """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         y: Tensor = self.model(x)
         return y
+
+
+def _with_maps(layers: nn.Sequential, convolution: int, x: Tensor, maps: list[Tensor]) -> Tensor:
+    """The output of these layers; adds the maps of the levels. convolution: the index of the first one's layer."""
+    for index, layer in enumerate(layers):
+        x = layer.with_maps(x, maps) if isinstance(layer, Level) else layer(x)
+        if index == convolution:
+            maps.append(x)
+            x = x.clone()  # the next layer may compute in place
+    return x
 
 
 class UNet(nn.Module):
@@ -147,6 +161,17 @@ class UNet(nn.Module):
                 # Not in place as in `Level`, which would overwrite the map just stored.
                 x = F.leaky_relu(x if norm is None else norm(x), 0.2)
         return [found[name] for name in taps]
+
+    def with_features(self, x: Tensor, taps: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Returns what `forward` returns, and the maps at those taps, in that order, computed in one pass.
+
+        Raises UserError for a tap that is not among `taps` of the network.
+        """
+        check_taps(taps, self.taps)
+        maps = [x]
+        output = _with_maps(self.model.model, 0, x, maps)
+        found = dict(zip(self.taps, maps, strict=True))
+        return output, [found[name] for name in taps]
 
     def _halvings(self) -> Iterator[tuple[nn.Module, nn.Module | None]]:
         """The convolution of each halving, outermost first, and the norm after it."""

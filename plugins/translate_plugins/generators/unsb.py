@@ -9,10 +9,10 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from translate_plugins.generators.taps import check_taps
 from translate_plugins.norms import norm_layer
 from translate_plugins.padding import PADS
 from translate_plugins.sampling import BlurDown, BlurUp
+from translate_plugins.taps import check_taps
 from translate_plugins.time_embedding import TimeEmbedding
 
 

@@ -3,6 +3,7 @@
 `subject.py` has the component and the calls that it receives in a run; the other files have promises.
 """
 
+from translate_core.conformance.networks.conditions import depends_on_conditions
 from translate_core.conformance.networks.construction import (
     accepts_channels,
     builds,
@@ -21,7 +22,7 @@ from translate_core.conformance.networks.numerics import (
     under_autocast,
 )
 from translate_core.conformance.networks.state import can_be_copied, is_restored, supports_after_update
-from translate_core.conformance.networks.taps import has_its_taps
+from translate_core.conformance.networks.taps import has_its_taps, returns_both
 
 PROMISES = (
     builds,
@@ -44,5 +45,7 @@ PROMISES = (
     is_restored,
     can_be_copied,
     has_its_taps,
+    returns_both,
+    depends_on_conditions,
     supports_after_update,
 )

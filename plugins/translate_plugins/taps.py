@@ -1,4 +1,4 @@
-"""Feature maps inside a generator, by name, for losses on features."""
+"""Feature maps inside a network, by name, for losses on features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_taps(taps: Iterable[str], existing: Mapping[str, object]) -> None:
     for tap in taps:
         if tap not in existing:
             raise UserError(
-                f"the generator has no tap '{tap}'{did_you_mean(tap, existing)} It has: {', '.join(existing)}"
+                f"the network has no tap '{tap}'{did_you_mean(tap, existing)} It has: {', '.join(existing)}"
             )
 
 
@@ -25,15 +25,30 @@ def tap(layers: nn.Sequential, places: Mapping[str, int], x: Tensor, taps: tuple
     Raises UserError for a tap that is not in `places`.
     """
     check_taps(taps, places)
+    return _through(layers, places, x, taps, max((places[name] + 1 for name in taps), default=0))[1]
+
+
+def output_and_taps(
+    layers: nn.Sequential, places: Mapping[str, int], x: Tensor, taps: tuple[str, ...]
+) -> tuple[Tensor, list[Tensor]]:
+    """The output of a sequence, and those of layers, as `tap` returns them, in one pass."""
+    check_taps(taps, places)
+    return _through(layers, places, x, taps, len(layers))
+
+
+def _through(
+    layers: nn.Sequential, places: Mapping[str, int], x: Tensor, taps: tuple[str, ...], depth: int
+) -> tuple[Tensor, list[Tensor]]:
+    """The output of the first `depth` layers, and those at the taps."""
     wanted = {places[name] for name in taps}
     found = {}
-    for index in range(max(wanted, default=-1) + 1):
+    for index in range(depth):
         x = layers[index](x)
         if index in wanted:
             found[index] = x
-            if index < max(wanted) and _overwritten(layers, index):
+            if index + 1 < depth and _overwritten(layers, index):
                 x = x.clone()
-    return [found[places[name]] for name in taps]
+    return x, [found[places[name]] for name in taps]
 
 
 def _overwritten(layers: nn.Sequential, index: int) -> bool:
