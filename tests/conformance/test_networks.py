@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.conformance.broken import BrokenComponents, Case, beside_the_built_ins
-from translate_core import GENERATORS, Method, generator, tensor
+from translate_core import GENERATORS, Given, Method, generator, network, tensor
 from translate_core.conformance.check import check_component
 from translate_core.conformance.promise import Status
 
@@ -239,9 +239,15 @@ class KeepsAGraph(Good):
 class Tapped(Good):
     taps: Mapping[str, int] = {"image": 3, "deep": 3}
 
+    def maps(self, x: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:
+        return {"image": x, "deep": self.conv(x)}
+
     def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
-        maps = {"image": x, "deep": self.conv(x)}
+        maps = self.maps(x, taps)
         return [maps[name] for name in taps]
+
+    def with_features(self, x: Tensor, taps: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+        return self(x), self.features(x, taps)
 
 
 @BROKEN.breaks("generator", "has the taps", "tap 'deep' is declared with 8 channels, and its map is 2×3×37×51")
@@ -253,15 +259,115 @@ class WrongChannels(Tapped):
 class OverwritesATap(Tapped):
     taps = {"deep": 3, "deeper": 3}
 
-    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+    def maps(self, x: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:
         deep = self.conv(x)
-        maps = {"deep": deep, "deeper": deep.relu_() if "deeper" in taps else deep}
-        return [maps[name] for name in taps]
+        return {"deep": deep, "deeper": deep.relu_() if "deeper" in taps else deep}
 
 
-@BROKEN.breaks("generator", "has the taps", r"it has `taps` and no method `features\(x, taps\)`")
+@BROKEN.breaks(
+    "generator",
+    "has the taps",
+    r"it has `taps` and no method `features\(x, taps, \*conditions\)`",
+    "returns its output and features",
+)
 class OnlyDeclares(Good):
     taps = {"image": 3}
+
+
+@BROKEN.breaks("generator", "returns its output and features", r"no method `with_features\(x, taps, \*conditions\)`")
+class InTwoPasses(Good):
+    taps = {"image": 3}
+
+    def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
+        return [x for _ in taps]
+
+
+@BROKEN.breaks(
+    "generator", "returns its output and features", r"with_features\(x, \(\)\) returns another output than forward"
+)
+class ReturnsAnother(Tapped):
+    def with_features(self, x: Tensor, taps: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+        return self.conv(x), self.features(x, taps)
+
+
+@BROKEN.breaks(
+    "generator", "returns its output and features", r"with_features\(x, \('deep',\)\) returns other maps than features"
+)
+class ReturnsOtherMaps(Tapped):
+    def with_features(self, x: Tensor, taps: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+        return self(x), [each.tanh() for each in self.features(x, taps)]
+
+
+class Timed(Method):
+    """A generator with a time and a style, whose length the method decides; a mapping network makes the style."""
+
+    roles = (
+        generator("G", "A", "B", conditions=("time", "style"), extra={"style_channels": 5}),
+        network("M", conditions=("latent", "label"), extra={"style_channels": 5, "domains": 2}),
+    )
+    order = (GENERATORS,)
+    given = ("real_A", "real_B", Given("label", "label"))
+
+    @tensor
+    def time(self) -> Tensor:
+        return torch.full((len(self.real_A),), self.integer(4, "time"), device=self.real_A.device)
+
+    @tensor
+    def latent(self) -> Tensor:
+        return self.normal((len(self.real_A), 4), self.real_A, "latent")
+
+    @tensor
+    def fake_B(self) -> Tensor:
+        return self.G(self.real_A, self.time, self.M(self.latent, self.label))
+
+
+class GoodMapping(nn.Module):
+    """A mapping network that keeps every promise: an embedding of four times and of the labels."""
+
+    def __init__(self, style_channels: int, domains: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, style_channels)
+        self.embed = nn.Embedding(domains, style_channels)
+
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        return self.layer(latent) + self.embed(label)
+
+
+class GoodTimed(nn.Module):
+    """A conditioned generator that keeps every promise; other times than 0 … 3 raise IndexError."""
+
+    def __init__(self, in_channels: int, out_channels: int, style_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.times = nn.Embedding(4, out_channels)
+        self.style = nn.Linear(style_channels, out_channels)
+
+    def forward(self, x: Tensor, time: Tensor, style: Tensor) -> Tensor:
+        return torch.tanh(self.conv(x) + (self.times(time) + self.style(style))[..., None, None])
+
+
+@BROKEN.breaks(
+    "generator",
+    "depends on each of its conditions",
+    "its output does not depend on the time",
+    method=Timed,
+    network=GoodMapping,
+)
+class Timeless(GoodTimed):
+    def forward(self, x: Tensor, time: Tensor, style: Tensor) -> Tensor:
+        return super().forward(x, time * 0, style)
+
+
+@BROKEN.breaks("network", "depends on each of its conditions", "its output does not depend on the latent", method=Timed)
+class Lifeless(GoodMapping):
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        return super().forward(latent * 0, label)
+
+
+@BROKEN.breaks("network", "computes in float64", r"forward\(\) returns torch.float32", method=Timed)
+class SingleMapping(GoodMapping):
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        return super().forward(latent, label).float()
 
 
 @BROKEN.breaks(
@@ -287,6 +393,31 @@ def test_every_promise_is_broken_by_a_component() -> None:
 def test_the_bases_of_the_broken_components_keep_every_promise(component: type[nn.Module]) -> None:
     results = check_component(*beside_the_built_ins("generator", component))
     assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results
+
+
+@pytest.mark.parametrize(("kind", "component"), [("generator", GoodTimed), ("network", GoodMapping)])
+def test_networks_are_called_as_their_method_calls_them(kind: str, component: type[nn.Module]) -> None:
+    more = {"method": Timed, **({"network": GoodMapping} if kind == "generator" else {})}
+    results = check_component(*beside_the_built_ins(kind, component, more))
+    assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results
+    checked = {outcome.promise.text for outcome in results.outcomes}
+    assert {"works with the methods that need it", "computes in float64", "depends on each of its conditions"} < checked
+
+
+def test_a_network_is_not_blamed_for_another() -> None:
+    results = check_component(*beside_the_built_ins("generator", GoodTimed, {"method": Timed}))
+    (outcome,) = [outcome for outcome in results.outcomes if outcome.status is not Status.KEPT]
+    assert outcome.status is Status.NOT_TESTED
+    assert "\ntried: tensor 'fake_B' cannot be computed with these networks and images" in outcome.detail
+
+
+@pytest.mark.parametrize(("kind", "component"), [("generator", GoodTimed), ("network", GoodMapping)])
+def test_without_its_method_a_network_is_not_tested(kind: str, component: type[nn.Module]) -> None:
+    results = check_component(*beside_the_built_ins(kind, component))
+    (outcome,) = [outcome for outcome in results.outcomes if outcome.status is not Status.KEPT]
+    assert outcome.status is Status.NOT_TESTED
+    assert f"only a method decides how this {kind} is built and called, and it fits no registered one" in outcome.detail
+    assert outcome.detail.endswith("check it in a recipe that trains it: --recipe FILE")
 
 
 def test_randomness_in_evaluation_mode_is_advice() -> None:

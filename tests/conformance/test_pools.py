@@ -57,6 +57,24 @@ class PoolInPlace(GoodPool):
         return images.clamp_(-0.5, 0.5)
 
 
+@BROKEN.breaks("pool", "keeps the conditions", "the conditions that it returns are not those of the images that it")
+class PoolOfOldImages(GoodPool):
+    """Returns the images of the query before, with the conditions of this one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("before", torch.zeros(2, 3, 8, 8))
+
+    def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        before, self.before = self.before.to(images.device), images.clone()
+        return before
+
+    def query_with(
+        self, images: Tensor, conditions: tuple[Tensor, ...], rng: torch.Generator
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self.query(images, rng), conditions
+
+
 @BROKEN.breaks("pool", "is restored by its state_dict", "its results differ after its state was saved and loaded")
 class PoolWithoutState(GoodPool):
     def __init__(self) -> None:
@@ -78,5 +96,18 @@ def test_every_promise_is_broken_by_a_component() -> None:
 
 
 def test_the_base_of_the_broken_components_keeps_every_promise() -> None:
-    results = check_component(*beside_the_built_ins("pool", GoodPool))
+    class WithConditions(GoodPool):
+        def query_with(
+            self, images: Tensor, conditions: tuple[Tensor, ...], rng: torch.Generator
+        ) -> tuple[Tensor, tuple[Tensor, ...]]:
+            return images.clone(), conditions
+
+    results = check_component(*beside_the_built_ins("pool", WithConditions))
     assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results
+
+
+def test_conditions_are_not_tested_with_a_pool_that_refuses_them() -> None:
+    results = check_component(*beside_the_built_ins("pool", GoodPool))
+    (outcome,) = [outcome for outcome in results.outcomes if outcome.status is not Status.KEPT]
+    assert outcome.status is Status.NOT_TESTED
+    assert outcome.detail.startswith("GoodPool keeps no conditions, and this discriminator is conditioned")

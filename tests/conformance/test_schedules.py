@@ -64,6 +64,12 @@ class ScheduleThatForgets(GoodSchedule):
         self.scale /= 2
 
 
+@BROKEN.breaks("schedule", "accepts any losses", r"after_epoch\(1\.0, \{\}\) failed: KeyError: 'gan'")
+class ScheduleOfOneLoss(GoodSchedule):
+    def after_epoch(self, loss: float, parts: Mapping[str, float]) -> None:
+        self.last = parts.get("adversarial", 0.0) if parts else parts["gan"]
+
+
 @pytest.mark.parametrize("case", BROKEN.cases, ids=lambda case: case.component.__name__)
 def test_a_broken_promise_is_reported(case: Case) -> None:
     case.check()

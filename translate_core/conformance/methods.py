@@ -17,7 +17,7 @@ from translate_core.conformance.kit import Kit, named, same, size, tensors_in
 from translate_core.conformance.promise import Broken, built, promise
 from translate_core.conformance.recording import calls_by_losses
 from translate_core.conformance.setup import BuiltMethod, MethodSetup, largest, set_up, smallest
-from translate_core.conformance.stated import StatedData, data_for, on, tables_of
+from translate_core.conformance.stated import StatedData, data_for, names_in_tables, on, tables_of
 from translate_core.contracts.adversarial import adversarial_pair
 from translate_core.contracts.direction import Direction, Option
 from translate_core.contracts.method import Method
@@ -93,27 +93,28 @@ def accepts_data(subject: MethodSubject) -> None:
 )
 def computes_tensors(subject: MethodSubject) -> None:
     """From what the data give, with `target_<domain>` as test images may have; with the largest and the smallest
-    numbers of `integer`, in each update, and as if the losses used one tensor or all of them."""
+    numbers of `integer`, in each update. What the method's tables name also alone: a method may compute several tensors
+    in one pass where the losses use all of them."""
     method = subject.setup.method
+    names = method.tensor_names()
     drawn: list[int] = []
 
     def most(high: int) -> int:
         drawn.append(high)
         return largest(high)
 
-    # Those of one tensor at a time were computed when the networks were chosen.
-    cases: list[dict[str, Any]] = [{"integers": most}] if subject.setup.fault else []
-    cases += [{"needed": frozenset(method.tensor_names()), "integers": most}]
-    cases += [{"instead": update.instead} for update in updates_of(method.order) if update.instead]
-    for case in cases:
-        _compute_all(subject, case)
+    _compute_all(subject, names, {"integers": most})
+    _compute_all(subject, names_in_tables(method), {"needed": frozenset()})
+    for update in updates_of(method.order):
+        if update.instead:
+            _compute_all(subject, names, {"instead": update.instead})
     if drawn:
-        _compute_all(subject, {"integers": smallest})
+        _compute_all(subject, names, {"integers": smallest})
 
 
-def _compute_all(subject: MethodSubject, case: dict[str, Any]) -> None:
+def _compute_all(subject: MethodSubject, names: Sequence[str], case: dict[str, Any]) -> None:
     batch = subject.build().batch(**{"targets": True, "integers": largest, **case})
-    for name in batch.tensor_names():
+    for name in names:
         value = _compute(batch, name, f"tensor '{name}'")
         if not tensors_in(value):
             raise Broken(f"tensor '{name}' is {type(value).__name__}, not a tensor or a list of them")

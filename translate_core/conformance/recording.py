@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from translate_core.conformance.kit import Kit, ambient, tensors_in
-from translate_core.conformance.setup import MethodSetup, computations, largest
+from translate_core.conformance.setup import MethodSetup, computations, largest, smallest
 from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Network
@@ -78,12 +78,24 @@ class _Recorder(Network):
 
 
 def recorded_calls(setup: MethodSetup) -> list[Call]:
-    """The calls of all networks while the method's tensors are computed, and its discriminators called."""
+    """The calls of all networks while the method's tensors are computed, and its discriminators called.
+
+    What `integer` decides is computed with the largest numbers, then with 0.
+    """
     calls: list[Call] = []
-    batch = recording_batch(setup, calls.append)
-    with ambient(0):
-        for _, compute in computations(batch):
-            compute()
+    drawn: list[int] = []
+
+    def most(high: int) -> int:
+        drawn.append(high)
+        return largest(high)
+
+    for integers in (most, smallest):
+        batch = recording_batch(setup, calls.append, integers)
+        with ambient(0):
+            for _, compute in computations(batch):
+                compute()
+        if not drawn:
+            break
     return calls
 
 
@@ -103,10 +115,12 @@ def calls_by_losses(setup: MethodSetup, kit: Kit) -> Iterator[Call]:
         yield from calls
 
 
-def recording_batch(setup: MethodSetup, record: Callable[[Call], None]) -> Method:
-    """A batch whose networks, on the meta device, record their calls.
+def recording_batch(
+    setup: MethodSetup, record: Callable[[Call], None], integers: Callable[[int], int] = largest
+) -> Method:
+    """A batch whose networks, on the meta device, record their calls. Directions have their smallest options.
 
-    Directions have their smallest options, and `integer` returns the largest number.
+    integers: replaces the draws of `integer`.
     """
     built = setup.build("meta")
     options = [option for direction in setup.method.directions.values() for option in direction.options]
@@ -116,8 +130,9 @@ def recording_batch(setup: MethodSetup, record: Callable[[Call], None]) -> Metho
         built.calls,
         Draws(0, 0, 0, 0),
         grad=True,
+        needed=frozenset(setup.method.tensor_names()),
         options={item.name: item.default if item.low is None else item.read(item.low) for item in options},
-        integers=largest,
+        integers=integers,
     )
 
 

@@ -10,6 +10,7 @@ from translate_core.conformance.kit import Kit, saved_and_loaded
 from translate_core.conformance.promise import Broken, promise
 from translate_core.contracts.schedule import Schedule
 from translate_core.errors import UserError, explain
+from translate_core.training.failure import why_it_failed
 
 _RUNS = ((1, 1), (10, 3), (700, 7), (40, 40))
 """(length, epoch) in steps: the shortest run, one with an incomplete epoch, a long one, one of a single epoch."""
@@ -101,6 +102,26 @@ def is_pure(subject: ScheduleSubject) -> None:
 
 
 @promise(
+    "accepts any losses",
+    "the recipe names the losses, and a loss that was not evaluated in an epoch is missing",
+)
+def accepts_losses(subject: ScheduleSubject) -> None:
+    """None, some, with parts; it may refuse them with a UserError, such as one that names the loss that it watches."""
+
+    def check(length: int, epoch: int) -> None:
+        schedule = subject.build(length, epoch)
+        for parts in ({}, {"l1": 1.0}, {"l1": 0.5, "l1/fake_B": 0.5}, {}):
+            try:
+                schedule.after_epoch(1.0, parts)
+            except UserError:
+                return
+            except Exception as error:  # whatever a component raises
+                raise Broken(f"after_epoch(1.0, {parts}) {why_it_failed(error)}") from None
+
+    _in_each_run(subject, check)
+
+
+@promise(
     "is restored by its state_dict",
     "what a schedule keeps of the losses must be in the checkpoint",
 )
@@ -120,4 +141,4 @@ def is_restored(subject: ScheduleSubject) -> None:
     _in_each_run(subject, check)
 
 
-PROMISES = (builds, returns_factors, is_pure, is_restored)
+PROMISES = (builds, returns_factors, is_pure, accepts_losses, is_restored)

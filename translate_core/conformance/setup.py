@@ -39,8 +39,9 @@ class MethodSetup:
     """A method, on data, and what builds its networks.
 
     roles: role name -> what builds its network. side: height and width of images that fit every network.
-    fault: why the method cannot be computed with these networks, in words; empty where it can. reached: the networks
-    that its tensors and its adversarial pairs call, where it can.
+    fault: why the method cannot be computed with these networks, in words; empty where it can. culprit: the role of
+    the network that failed; empty if an equation did. reached: the networks that its tensors and its adversarial pairs
+    call.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MethodSetup:
     roles: Mapping[str, Build]
     side: int
     fault: str = ""
+    culprit: str = ""
     reached: frozenset[str] = frozenset()
 
     @property
@@ -102,14 +104,14 @@ class BuiltMethod:
         grad: bool = True,
         targets: bool = False,
         given: Mapping[str, Tensor] | None = None,
-        needed: frozenset[str] = frozenset(),
+        needed: frozenset[str] | None = None,
         instead: Mapping[str, str] | None = None,
         options: Mapping[str, int | float] | None = None,
         integers: Callable[[int], int] | None = None,
     ) -> Method:
         """The method bound to a batch. seed: of what the data give, and of draws. given: in place of the former.
 
-        The other arguments are those of `Method.tensors`.
+        The other arguments are those of `Method.tensors`; needed is by default every tensor.
         """
         return self.setup.method.tensors(
             self.placed(self.setup.given(seed, targets=targets) if given is None else given),
@@ -117,7 +119,7 @@ class BuiltMethod:
             self.calls,
             Draws(seed, 0, 0, 0),
             grad=grad,
-            needed=needed,
+            needed=frozenset(self.setup.method.tensor_names()) if needed is None else needed,
             instead=instead,
             options=options,
             integers=integers,
@@ -226,16 +228,28 @@ def _sized(setup: MethodSetup) -> MethodSetup:
 
 
 def _with_fault(setup: MethodSetup) -> MethodSetup:
+    """The setup with the first fault and its culprit; and all networks that are reached in spite of it."""
     built = setup.build("meta")
     for what, compute in computations(built.batch(targets=True, integers=largest)):
         try:
             with torch.device("meta"):
                 compute()
-        except UserError as error:
-            setup = replace(setup, fault=setup.fault or f"{what} cannot be computed: {error}")
         except Exception as error:  # whatever a component raises
-            setup = replace(setup, fault=setup.fault or f"{what} {why_it_failed(error)}")
+            reason = f"cannot be computed: {error}" if isinstance(error, UserError) else why_it_failed(error)
+            if not setup.fault:
+                setup = replace(setup, fault=f"{what} {reason}", culprit=_culprit(built, error))
     return replace(setup, reached=frozenset(built.calls.reached))
+
+
+def _culprit(built: BuiltMethod, error: Exception) -> str:
+    """The role of the network in which an exception was raised; empty if it was raised in none."""
+    owners = {id(module): name for name, module in built.modules.items()}
+    owners |= {id(handle): name for name, handle in built.handles.items()}
+    found, place = "", error.__traceback__
+    while place is not None:
+        found = owners.get(id(place.tb_frame.f_locals.get("self")), found)
+        place = place.tb_next
+    return found
 
 
 def computations(batch: Method) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -12,6 +12,7 @@ from translate_core.components.blocks import Block
 from translate_core.components.registry import NETWORK_KINDS
 from translate_core.conformance.kit import image
 from translate_core.conformance.promise import Broken, NotTested
+from translate_core.contracts.adversarial import adversarial_pair
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.given import Given, given_of
 from translate_core.contracts.method import Method
@@ -135,3 +136,12 @@ def tables_of(method: Method) -> Mapping[str, object]:
     """What `on` may set, by attribute."""
     names = ("roles", "given", "order", "pairs", "adversarial_pairs", "directions")
     return {name: getattr(method, name) for name in names}
+
+
+def names_in_tables(method: Method) -> tuple[str, ...]:
+    """The tensors that the tables of a method name: those that users see."""
+    pairs = [adversarial_pair(pair) for pair in method.adversarial_pairs.values()]
+    names = [name for each in method.pairs.values() for pair in each.items() for name in pair]
+    names += [name for pair in pairs for name in (*pair.names("real"), *pair.names("fake"))]
+    names += [name for item in method.directions.values() for name in (item.output, *item.show, *item.always)]
+    return tuple(dict.fromkeys(names))

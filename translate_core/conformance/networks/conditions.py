@@ -37,7 +37,7 @@ def depends_on_conditions(subject: NetworkSubject) -> None:
         if not others:
             untried.append(name)
         elif all(same(before, _output(module, changed)) for changed in others):
-            raise Broken(f"its output does not depend on {name}")
+            raise Broken(f"its output does not depend on the {name}")
     if untried:
         raise NotTested(f"all calls have the same {' and '.join(untried)}")
 
@@ -45,7 +45,7 @@ def depends_on_conditions(subject: NetworkSubject) -> None:
 def _names(subject: NetworkSubject, call: Call) -> list[str]:
     """What each argument is: the image, if it has one, and the conditions that its role names."""
     role = next(role for fit in subject.fits for role in fit.roles if role.name == call.role)
-    return [*(["the image"] if role.inputs else []), *(f"the {name}" for name in role.conditions)]
+    return [*(["image"] if role.inputs else []), *role.conditions]
 
 
 def _others(calls: list[Call], place: int) -> Iterator[tuple[Any, ...]]:

@@ -42,13 +42,13 @@ def builds(subject: NetworkSubject) -> None:
 def _works_with_methods(subject: NetworkSubject) -> None:
     """Every tensor of those methods, on the meta device.
 
-    Of several methods that could take it by the names in their roles, one must be computable with it. It is broken if
-    its own plugin registers those that are not; a method of another plugin may be for other networks.
+    Of the methods that could take it by the names in their roles, one must be computable with it. It is broken if it
+    fails in a method of its own plugin; a method of another plugin may be for other networks.
     """
     if subject.fits:
         return
     for attempt in subject.attempts:
-        if attempt.own:
+        if subject.is_at_fault(attempt):
             raise Broken(f"in method {attempt.setup.name} {attempt.setup.fault}")
     if subject.needs_method:
         raise NotTested(subject.without_method())

@@ -28,14 +28,11 @@ ODD = (37, 51)
 
 @dataclass(frozen=True)
 class Fit:
-    """A method with the network in roles that call more of it than `forward` on an image.
+    """A method with the network in roles that call more of it than `forward` on an image."""
 
-    own: whether the method is registered by the same plugin.
-    """
-
+    block: Block
     setup: MethodSetup
     roles: tuple[Role, ...]
-    own: bool
 
 
 class NetworkSubject:
@@ -64,8 +61,7 @@ class NetworkSubject:
                 continue
             roles = [role for role in roles if setup is not None and setup.roles[role.name] is self.block]
             if setup is not None and roles:
-                own = block.registration.owner == self.block.registration.owner
-                found.append(Fit(setup, tuple(roles), own))
+                found.append(Fit(block, setup, tuple(roles)))
         return found
 
     def _is_for(self, role: Role) -> bool:
@@ -77,6 +73,17 @@ class NetworkSubject:
     def fits(self) -> list[Fit]:
         """Those of `attempts` whose tensors can all be computed."""
         return [fit for fit in self.attempts if not fit.setup.fault]
+
+    def is_at_fault(self, attempt: Fit) -> bool:
+        """Whether it is the network that fails, of its plugin's own method, and not the method or another network."""
+        if attempt.block.registration.owner != self.block.registration.owner:
+            return False
+        if attempt.setup.culprit:
+            return attempt.setup.culprit in [role.name for role in attempt.roles]
+        try:
+            return not set_up(self.kit, attempt.block).fault
+        except NotTested:
+            return False
 
     @cached_property
     def usual(self) -> dict[str, Any]:
