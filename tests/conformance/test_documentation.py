@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 from tests.conformance.broken import beside_the_built_ins
 from translate_core import Loss
@@ -39,3 +40,19 @@ def test_missing_documentation_is_advice(component: type[Loss], findings: list[s
     results = check_documentation(*beside_the_built_ins("loss", component))
     assert [outcome.detail for outcome in results.outcomes if outcome.status is Status.ADVICE] == findings
     assert all(promise.advice and promise.why for promise in PROMISES)
+
+
+def test_what_a_method_supplies_may_be_described() -> None:
+    class Styled(nn.Module):
+        """A mapping network.
+
+        Args:
+            style_channels: length of a style.
+            width: of its layers.
+        """
+
+        def __init__(self, style_channels: int, *, width: int = 4) -> None:
+            super().__init__()
+
+    results = check_documentation(*beside_the_built_ins("network", Styled))
+    assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results

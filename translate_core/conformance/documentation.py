@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from translate_core.components.catalogue import option_texts
 from translate_core.components.docstrings import documentation_of
-from translate_core.components.registry import KINDS, Registration
+from translate_core.components.registry import Registration
 from translate_core.conformance.kit import Kit, named
 from translate_core.conformance.promise import Broken, promise
 
@@ -47,7 +47,7 @@ def describes_its_options(subject: DocumentationSubject) -> None:
 
 
 def _stale(registration: Registration) -> Iterator[str]:
-    known = {*registration.options, *KINDS[registration.kind].given}
+    known = {*registration.options, *registration.supplied}
     yield from sorted(documentation_of(registration.component).own - known)
 
 
