@@ -30,6 +30,10 @@ from translate_core import load_recipe, open_run
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
+ALIKE = {"horse-zebra": "A-B", "zebra-horse": "B-A"}
+"""Directions of a set of several domains, and those of the horses (A) and zebras (B) that are drawn alike."""
+VARIANTS = {"guided": "in the target's style", "one_step": "one step"}
+"""Further translations of a method that its quickstart measures: `psnr_guided`, and what they are."""
 BEGIN, END = "<!-- table: python benchmarks/methods.py --write -->", "<!-- end of table -->"
 
 
@@ -77,7 +81,7 @@ def _by_metric(results: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
     """The values by metric and direction. A metric over sets reports the input after the output: `swd_unchanged`."""
     values: dict[tuple[str, str], float] = {}
     for item in results:
-        metric, way = item["name"].partition("/")[0], item["direction"]
+        metric, way = item["name"].partition("/")[0], ALIKE.get(item["direction"], item["direction"])
         values[f"{metric}_unchanged" if (metric, way) in values else metric, way] = item["value"]
     return values
 
@@ -95,9 +99,10 @@ def table(rows: list[Row]) -> str:
             f"| [`{row.method}`](../recipes/{row.recipe}.yaml) | {_scores(row)} | {row.seconds:.3f} | {row.steps} "
             f"| {row.parameters:,} | {row.memory:.2f} GB |"
         )
-        if ("psnr_guided", "A-B") in row.results:
-            lines.append(f"| `{row.method}`, in the target's style | {_scores(row, '_guided')} | | | | |")
-    both_ways = max(rows, key=lambda row: len(row.results))
+        for variant, words in VARIANTS.items():
+            if (f"psnr_{variant}", "A-B") in row.results:
+                lines.append(f"| `{row.method}`, {words} | {_scores(row, f'_{variant}')} | | | | |")
+    both_ways = max(rows, key=lambda row: sum((f"{name}_unchanged", "B-A") in row.results for name in ("psnr", "swd")))
     lines.append(f"| *input unchanged* | {_scores(both_ways, '_unchanged')} | | | | |")
     return "\n".join(lines)
 

@@ -27,12 +27,12 @@ PARSERS = {
     "translate-recipes": recipes_command.parser,
 }
 
-BLOCKS = {"bash": 29, "python": 14, "yaml": 22, "json": 1}
+BLOCKS = {"bash": 35, "python": 27, "yaml": 32, "json": 1}
 """Least number of blocks that are run, by language. Raise it when you add blocks, so that lost blocks are noticed."""
 
 
 def test_the_enumeration_is_complete() -> None:
-    assert len(PAGES) >= 14
+    assert len(PAGES) >= 19
     counted = Counter(block.language for page in PAGES for block in blocks_of(page) if not block.reason)
     assert {language: counted[language] for language in BLOCKS} == {
         language: max(counted[language], least) for language, least in BLOCKS.items()
