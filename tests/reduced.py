@@ -42,6 +42,10 @@ SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("discriminator", "patchgan"): {"width": 4},
     ("discriminator", "multiscale"): {"width": 4},
     ("discriminator", "ugatit"): {"width": 4, "layers": 5},
+    ("generator", "starganv2"): {"width": 4, "max_width": 8},
+    ("discriminator", "starganv2"): {"width": 4, "max_width": 8, "downs": 3},
+    ("network", "starganv2_mapping"): {"width": 8},
+    ("network", "starganv2_style"): {"width": 4, "max_width": 8, "downs": 3},
     ("head", "mlp"): {"width": 8},
     ("method", "bbdm"): {"steps": 3},
     ("observer", "early_stopping"): {"watch": "tried/fake_B", "patience": 2},
@@ -61,12 +65,15 @@ def reduced(recipe: Path, folder: Path, **training: Any) -> Path:
     for override in data.get("networks", {}).values():
         if "layers" in override:
             override["layers"] -= 1
+        if "type" in override:
+            override.update(next(options for (_, name), options in SMALL.items() if name == override["type"]))
     data["data"] = small_data(data["data"], folder / "data")
     if data["data"]["type"] != "synthetic":  # of whose images are two
         data["training"]["batch_size"] = 2 // data["training"].get("accumulate", 1)
     data["training"] = {
         **{key: value for key, value in data["training"].items() if not key.endswith("_every")},
         "length": "2 steps",
+        "batch_size": min(data["training"].get("batch_size", 1), 2),
         "workers": 0,
         "samples": 1,
         "log_every": "1 steps",

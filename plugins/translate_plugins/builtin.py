@@ -11,12 +11,14 @@ from translate_plugins.datasets.unpaired_folders import UnpairedFolders
 from translate_plugins.discriminators.multiscale import Multiscale
 from translate_plugins.discriminators.patchgan import PatchGAN
 from translate_plugins.discriminators.pixelgan import PixelGAN
+from translate_plugins.discriminators.starganv2 import StarGANv2Discriminator
 from translate_plugins.discriminators.ugatit import UGATITDiscriminator
 from translate_plugins.discriminators.unsb import UNSBDiscriminator
 from translate_plugins.generators.johnson import Johnson
 from translate_plugins.generators.munit import MUNITGenerator
 from translate_plugins.generators.resnet import ResNet
 from translate_plugins.generators.resnet_adalin import ResNetAdaLIN
+from translate_plugins.generators.starganv2 import StarGANv2Generator
 from translate_plugins.generators.ugatit import UGATITGenerator
 from translate_plugins.generators.unet import UNet
 from translate_plugins.generators.unet_diffusion import UNetDiffusion
@@ -26,6 +28,7 @@ from translate_plugins.inits.weights import kaiming, none, normal, orthogonal, x
 from translate_plugins.losses.bce import BCE
 from translate_plugins.losses.cam import CAM
 from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
+from translate_plugins.losses.diversity import Diversity
 from translate_plugins.losses.feature_matching import FeatureMatching
 from translate_plugins.losses.hinge import Hinge
 from translate_plugins.losses.lsgan import LSGAN
@@ -43,6 +46,7 @@ from translate_plugins.methods.dclgan import DCLGAN
 from translate_plugins.methods.gan import GAN
 from translate_plugins.methods.munit import MUNIT
 from translate_plugins.methods.pix2pix import Pix2Pix
+from translate_plugins.methods.starganv2 import StarGANv2
 from translate_plugins.methods.ugatit import UGATIT
 from translate_plugins.methods.unsb import UNSB
 from translate_plugins.metrics.psnr import PSNR
@@ -78,6 +82,7 @@ def register(registry: Registrar) -> None:
     registry.method("dclgan", DCLGAN)
     registry.method("unsb", UNSB)
     registry.method("gan", GAN)
+    registry.method("starganv2", StarGANv2)
     registry.method("bbdm", BBDM)
     registry.generator("resnet", ResNet)
     registry.generator("unet", UNet)
@@ -86,11 +91,13 @@ def register(registry: Registrar) -> None:
     registry.generator("resnet_adalin", ResNetAdaLIN)
     registry.generator("munit", MUNITGenerator)
     registry.generator("ugatit", UGATITGenerator)
+    registry.generator("starganv2", StarGANv2Generator)
     registry.generator("unsb", UNSBGenerator)
     registry.discriminator("patchgan", PatchGAN)
     registry.discriminator("pixelgan", PixelGAN)
     registry.discriminator("multiscale", Multiscale)
     registry.discriminator("ugatit", UGATITDiscriminator)
+    registry.discriminator("starganv2", StarGANv2Discriminator)
     registry.discriminator("unsb", UNSBDiscriminator)
     registry.head("mlp", MLP)
     registry.network("starganv2_mapping", StarGANv2Mapping)
@@ -106,6 +113,7 @@ def register(registry: Registrar) -> None:
     registry.loss("l2", L2)
     registry.loss("smooth_l1", SmoothL1)
     registry.loss("charbonnier", Charbonnier)
+    registry.loss("diversity", Diversity)
     registry.loss("ssim", SSIMLoss)
     registry.loss("perceptual", Perceptual)
     registry.loss("patch_nce", PatchNCE)

@@ -26,7 +26,7 @@ def test_every_method_has_a_row() -> None:
         if registry.get("method", name).component.__module__.startswith("translate_plugins")
     }
     assert named == ours
-    assert len(named) == 9
+    assert len(named) == 10
 
 
 def test_the_collapse_shows() -> None:

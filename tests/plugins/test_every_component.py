@@ -82,6 +82,22 @@ BBDM = {
     "discriminator": None,
     "losses": {"bridge": {"type": "l1", "pairs": "bridge"}},
 }
+STARGANV2 = {
+    "method": {"type": "starganv2", "style_channels": 4},
+    "data": {"type": "synthetic", "domains": ["horse", "zebra", "pony"], "size": 32, "train": 4, "test": 2},
+    "generator": {"type": "starganv2", "width": 4, "max_width": 8, "downs": 2, "blocks": 1},
+    "discriminator": {"type": "starganv2", "width": 4, "max_width": 8, "downs": 3},
+    "networks": {
+        "F": {"type": "starganv2_mapping", "width": 8},
+        "E": {"type": "starganv2_style", "width": 4, "max_width": 8, "downs": 3},
+    },
+    "losses": {
+        "adversarial": {"type": "bce"},
+        "style": {"type": "l1", "pairs": "style"},
+        "diversity": {"type": "diversity", "weight": {"from": 1, "to": 0, "steps": 2}},
+        "cycle": {"type": "cycle"},
+    },
+}
 PAIRS = {"rec_A": "real_A", "rec_B": "real_B"}
 
 
@@ -137,6 +153,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("method", "cut"): CUT,
     ("method", "munit"): MUNIT,
     ("method", "ugatit"): UGATIT,
+    ("method", "starganv2"): STARGANV2,
     ("method", "dclgan"): DCLGAN,
     ("method", "unsb"): UNSB,
     ("method", "bbdm"): BBDM,
@@ -147,13 +164,17 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("generator", "resnet_adalin"): {"generator": {"type": "resnet_adalin", "width": 4, "blocks": 2}},
     ("generator", "munit"): MUNIT,
     ("generator", "ugatit"): UGATIT,
+    ("generator", "starganv2"): STARGANV2,
     ("generator", "unsb"): UNSB,
     ("discriminator", "patchgan"): {},
     ("discriminator", "pixelgan"): {"discriminator": {"type": "pixelgan", "width": 4}},
     ("discriminator", "multiscale"): {"discriminator": {"type": "multiscale", "width": 4, "layers": 2, "scales": 2}},
     ("discriminator", "unsb"): UNSB,
     ("discriminator", "ugatit"): {"discriminator": {"type": "ugatit", "width": 4, "layers": 3}},
+    ("discriminator", "starganv2"): STARGANV2,
     ("head", "mlp"): CUT,
+    ("network", "starganv2_mapping"): STARGANV2,
+    ("network", "starganv2_style"): STARGANV2,
     ("loss", "lsgan"): {},
     ("loss", "bce"): adversarial("bce"),
     ("loss", "hinge"): adversarial("hinge"),
@@ -165,6 +186,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("loss", "l2"): loss("l2", pairs=PAIRS),
     ("loss", "smooth_l1"): loss("smooth_l1", pairs=PAIRS),
     ("loss", "charbonnier"): loss("charbonnier", pairs=PAIRS),
+    ("loss", "diversity"): STARGANV2,
     ("loss", "ssim"): loss("ssim", pairs=PAIRS),
     ("loss", "perceptual"): perceptual,
     ("loss", "patch_nce"): CUT,
@@ -206,7 +228,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
 
 def test_the_enumeration_is_complete() -> None:
     assert set(COMPONENTS) == set(HOW), set(COMPONENTS) ^ set(HOW)
-    assert len(COMPONENTS) == 71
+    assert len(COMPONENTS) == 76
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: value)

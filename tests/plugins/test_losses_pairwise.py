@@ -13,6 +13,7 @@ from translate_core import DISCRIMINATORS, GENERATORS, Method, UserError, genera
 from translate_core.commands.run import main
 from translate_core.contracts.role import Role
 from translate_plugins.losses.distances import L1, L2, Charbonnier, SmoothL1
+from translate_plugins.losses.diversity import Diversity
 from translate_plugins.losses.pairwise import PairwiseLoss
 from translate_plugins.losses.reconstruction import Cycle, Identity
 from translate_plugins.losses.ssim import SSIMLoss
@@ -61,6 +62,7 @@ CASES: dict[str, tuple[PairwiseLoss, Callable[[Tensor, Tensor], Tensor]]] = {
     "smooth_l1 with beta": (SmoothL1(beta=0.25), huber(0.25)),
     "charbonnier": (Charbonnier(), root(1e-3)),
     "charbonnier with eps": (Charbonnier(eps=0.3), root(0.3)),
+    "diversity": (Diversity(pairs="identity"), lambda x, y: -absolute(x, y)),
     "ssim": (SSIMLoss(), dissimilarity),
     "cycle": (Cycle(pairs="identity"), absolute),
     "cycle with l2": (Cycle(distance="l2", pairs="identity"), squared),

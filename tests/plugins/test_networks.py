@@ -27,6 +27,7 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "ugatit light": {"blocks": 1, "width": 4, "light": True},
     "unsb": {"blocks": 1, "width": 4},
     "unsb ignored": {"blocks": 1, "width": 4, "time": "ignored"},
+    "starganv2": {"blocks": 1, "width": 4, "max_width": 8, "downs": 2},
     "unet_diffusion": {
         "width": 8,
         "groups": 4,
@@ -47,10 +48,18 @@ DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "multiscale normed": {"scales": 2, "layers": 2, "width": 4, "norm": "batch", "spectral_norm": True},
     "ugatit": {"layers": 5, "width": 4},
     "unsb": {"layers": 2, "width": 4},
+    "starganv2": {"width": 4, "max_width": 8, "downs": 3},
 }
+EXTRA: dict[tuple[str, str], dict[str, Any]] = {
+    ("generator", "starganv2"): {"style_channels": 5},
+    ("discriminator", "starganv2"): {"domains": 3},
+}
+"""By kind and component, the arguments that its method decides."""
 CONDITIONS: dict[tuple[str, str], Callable[[Tensor], tuple[Tensor, ...]]] = {
     ("generator", "unsb"): lambda x: (times(x), latents(x, 16)),
     ("discriminator", "unsb"): lambda x: (times(x),),
+    ("generator", "starganv2"): lambda x: (latents(x, 5),),
+    ("discriminator", "starganv2"): lambda x: (torch.arange(len(x), device=x.device),),
     ("generator", "unet_diffusion"): lambda x: (times(x),),
 }
 """By kind and component, what the network takes after the images."""
@@ -79,7 +88,8 @@ def build(kind: str, name: str) -> nn.Module:
     options = (GENERATORS if kind == "generator" else DISCRIMINATORS)[name]
     torch.manual_seed(0)
     component = name.partition(" ")[0]
-    network: nn.Module = _REGISTRY.get(kind, component).component(**given, **options)
+    extra = EXTRA.get((kind, component), {})
+    network: nn.Module = _REGISTRY.get(kind, component).component(**given, **extra, **options)
     if component in NOT_IMAGES:
         _REGISTRY.get("init", "kaiming").component(network)
     if (kind, component) in CONDITIONS:

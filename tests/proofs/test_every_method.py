@@ -22,7 +22,7 @@ STEPS = 5
 
 
 def test_every_method_has_a_quickstart() -> None:
-    assert len(QUICKSTARTS) == 9
+    assert len(QUICKSTARTS) == 10
 
 
 @pytest.fixture(scope="module", params=QUICKSTARTS)
