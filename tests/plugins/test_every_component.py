@@ -178,6 +178,7 @@ HOW: Mapping[tuple[str, str], Blocks | Callable[[Path], Blocks]] = {
     ("loss", "lsgan"): {},
     ("loss", "bce"): adversarial("bce"),
     ("loss", "hinge"): adversarial("hinge"),
+    ("loss", "feature_matching"): loss("feature_matching"),
     ("loss", "wgan_gp"): adversarial("wgan_gp"),
     ("loss", "r1"): loss("r1"),
     ("loss", "cycle"): {},
