@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from translate_core.commands.arguments import command_parser, completed_by, installed_plugins, kinds, parsed
 from translate_core.components.kinds import KIND_NAMES, check_kind
+from translate_core.errors import UserError
 from translate_core.runtime.console import OK, USER_FAULT, guarded, inform, print_rows, stdout, text_width
 from translate_core.runtime.files import write_text
 
 if TYPE_CHECKING:
     from translate_core.components.registry import Registry
+    from translate_core.conformance.report import Report
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
         "check", help="test everything that the engine relies on, for each component of a plugin"
     )
     plugin = check.add_argument(
-        "plugin", metavar="PACKAGE|MODULE|FILE.py", help="an installed package, a module, or a file"
+        "plugin",
+        nargs="?",
+        metavar="PACKAGE|MODULE|FILE.py",
+        help="an installed package, a module, or a file; with --recipe it may be left out",
     )
     completed_by(plugin, installed_plugins)
     check.add_argument(
@@ -63,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="KIND.NAME.OPTION=VALUE",
         dest="settings",
         help="an option that a component requires, or that makes it smaller for the check; repeatable",
+    )
+    check.add_argument(
+        "--recipe",
+        metavar="RECIPE.yaml",
+        help="check the networks and losses of a recipe, those of the plugin if one is named: with the options of the "
+        "recipe, on its data, called as in its shape check",
     )
     check.set_defaults(body=_check)
     return made
@@ -146,11 +157,36 @@ def _new(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from translate_core.conformance.kit import Kit
-    from translate_core.conformance.report import Report
+    from translate_core.conformance.report import Checked, Report
     from translate_core.conformance.target import registered_by, settings_of
 
+    if options.recipe is not None:
+        return _check_in_recipe(options)
+    if options.plugin is None:
+        raise UserError("check needs a plugin, or --recipe with a recipe")
     registry, registrations = registered_by(options.plugin)
-    report = Report(Kit(registry, settings_of(options.settings, registry)), registrations, text_width(110))
+    kit = Kit(registry, settings_of(options.settings, registry))
+    return _reported(
+        Report(str(registrations[0].owner), kit, [Checked(item) for item in registrations], text_width(110))
+    )
+
+
+def _check_in_recipe(options: argparse.Namespace) -> int:
+    from translate_core.conformance.recipe import of_recipe
+    from translate_core.conformance.report import Report
+    from translate_core.conformance.target import is_of
+
+    if options.settings:
+        raise UserError("--set belongs to a check without a recipe: write the option into the recipe")
+    name, kit, checked = of_recipe(options.recipe)
+    if options.plugin is not None:
+        checked = [item for item in checked if is_of(options.plugin, item.registration)]
+        if not checked:
+            raise UserError(f"recipe {name} has no network and no loss of plugin {options.plugin}")
+    return _reported(Report(f"recipe {name}", kit, checked, text_width(110)))
+
+
+def _reported(report: Report) -> int:
     for line in report.lines():
         stdout.print(line, markup=False)
     return OK if report.passed else USER_FAULT

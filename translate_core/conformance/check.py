@@ -45,11 +45,14 @@ CHECKS: Mapping[str, tuple[_Subject, Sequence[Promise]]] = {
 """By kind: the class that wraps a component for its checks, and the promises."""
 
 
-def check_component(kit: Kit, registration: Registration) -> Results:
-    """The promises of one component, without those about its documentation."""
+def check_component(kit: Kit, registration: Registration, block: Block | None = None) -> Results:
+    """The promises of one component, without those about its documentation.
+
+    block: with its options in a recipe; by default with those of the user.
+    """
     make, promises = CHECKS[registration.kind]
     try:
-        subject = make(kit, kit.block(registration))
+        subject = make(kit, block or kit.block(registration))
     except NotTested as reason:
         return Results((Outcome(promises[0], Status.NOT_TESTED, str(reason)),), whole=False)
     results = check_promises(promises, subject)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from translate_core.conformance.promise import Broken, NotTested
 from translate_core.runtime.randomness import seeded, torch_generator
 from translate_core.storage.checkpoints import check_plain
 
+if TYPE_CHECKING:
+    from translate_core.conformance.setup import MethodSetup
+
 SIDE = 64
 """Height and width of the images in the checks, unless a component needs larger ones."""
 
@@ -27,11 +30,13 @@ SIDE = 64
 class Kit:
     """The registry, and the options of the user.
 
-    settings: (kind, name) -> some of the component's options. kept: what was found once and serves other checks.
+    settings: (kind, name) -> some of the component's options. recipe: the method of the recipe in which components are
+    checked, in place of the registered methods. kept: what was found once and serves other checks.
     """
 
     registry: Registry
     settings: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    recipe: MethodSetup | None = None
     kept: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def block(self, registration: Registration) -> Block:

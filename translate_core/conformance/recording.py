@@ -92,7 +92,7 @@ def recorded_calls(setup: MethodSetup) -> list[Call]:
     for integers in (most, smallest):
         batch = recording_batch(setup, calls.append, integers)
         with ambient(0):
-            for _, compute in computations(batch):
+            for _, compute in computations(batch, setup.tensor_names):
                 compute()
         if not drawn:
             break
@@ -100,8 +100,8 @@ def recorded_calls(setup: MethodSetup) -> list[Call]:
 
 
 def calls_by_losses(setup: MethodSetup, kit: Kit) -> Iterator[Call]:
-    """The calls of all networks by the registered losses that can be computed with the method."""
-    for block in kit.blocks("loss"):
+    """The calls of all networks by the losses of the recipe, or by registered losses that fit the method."""
+    for block in setup.losses or kit.blocks("loss"):
         calls: list[Call] = []
         try:
             with ambient(0):
@@ -130,7 +130,7 @@ def recording_batch(
         built.calls,
         Draws(0, 0, 0, 0),
         grad=True,
-        needed=frozenset(setup.method.tensor_names()),
+        needed=setup.all_needed,
         options={item.name: item.default if item.low is None else item.read(item.low) for item in options},
         integers=integers,
     )

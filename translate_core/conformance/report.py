@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from translate_core.components.blocks import Block
 from translate_core.components.registry import Registration
 from translate_core.conformance.check import check_component, check_documentation
 from translate_core.conformance.kit import Kit
@@ -12,24 +14,47 @@ from translate_core.conformance.promise import Outcome, Results, Status
 from translate_core.contracts.hook import CONTRACT
 
 
-class Report:
-    """The promises of several components of one plugin. width: columns of a line, at most."""
+@dataclass(frozen=True)
+class Checked:
+    """A component to be checked; a block where a recipe uses it. names: its roles there, or its name as a loss."""
 
-    def __init__(self, kit: Kit, registrations: Sequence[Registration], width: int) -> None:
+    component: Registration | Block
+    names: tuple[str, ...] = ()
+
+    @property
+    def registration(self) -> Registration:
+        """Its registration."""
+        return self.component.registration if isinstance(self.component, Block) else self.component
+
+    @property
+    def title(self) -> str:
+        """Its kind and name; its names in the recipe."""
+        names = f", as {', '.join(self.names)}" if self.names else ""
+        return f"{self.registration.kind} {self.registration.name}{names}"
+
+
+class Report:
+    """The promises of several components. subject: the plugin or the recipe. width: columns of a line, at most."""
+
+    def __init__(self, subject: str, kit: Kit, checked: Sequence[Checked], width: int) -> None:
+        self.subject = subject
         self.kit = kit
-        self.registrations = registrations
+        self.checked = checked
         self.width = width
         self.results: list[Results] = []
 
     def lines(self) -> Iterator[str]:
         """Checks one component after the other; yields each line as soon as it is known."""
-        count = f"{len(self.registrations)} component{'s' if len(self.registrations) > 1 else ''}"
-        yield f"{self.registrations[0].owner}: {count}, contract version {CONTRACT}"
-        for registration in self.registrations:
+        count = f"{len(self.checked)} component{'s' if len(self.checked) > 1 else ''}"
+        yield f"{self.subject}: {count}, contract version {CONTRACT}"
+        for item in self.checked:
             yield ""
-            yield f"{registration.kind} {registration.name}"
-            for check in (check_component, check_documentation):
-                results = check(self.kit, registration)
+            yield item.title
+            block = item.component if isinstance(item.component, Block) else None
+            for results in (
+                check_component(self.kit, item.registration, block),
+                check_documentation(self.kit, item.registration),
+            ):
                 self.results.append(results)
                 yield from self._outcomes(results)
         yield ""

@@ -16,7 +16,7 @@ from translate_core.components.blocks import Block
 from translate_core.conformance.kit import SIDE, Kit, ambient
 from translate_core.conformance.plain import PLAIN, Build
 from translate_core.conformance.promise import NotTested
-from translate_core.conformance.stated import StatedMethod, on_data
+from translate_core.conformance.stated import MethodOnData, StatedMethod, on_data
 from translate_core.contracts.adversarial import adversarial_pair
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.given import Given, given_of
@@ -41,26 +41,44 @@ class MethodSetup:
     roles: role name -> what builds its network. side: height and width of images that fit every network.
     fault: why the method cannot be computed with these networks, in words; empty where it can. culprit: the role of
     the network that failed; empty if an equation did. reached: the networks that its tensors and its adversarial pairs
-    call.
+    call. needed: the tensors that are computed in the checks, None for all. losses: those of a recipe.
     """
 
     name: str
-    stated: StatedMethod
+    stated: MethodOnData
     roles: Mapping[str, Build]
     side: int
     fault: str = ""
     culprit: str = ""
     reached: frozenset[str] = frozenset()
+    needed: frozenset[str] | None = None
+    losses: tuple[Block, ...] = ()
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """The tensors that are computed in the checks."""
+        names = self.method.tensor_names()
+        return names if self.needed is None else tuple(name for name in names if name in self.needed)
 
     @property
     def method(self) -> Method:
         """The method, on its data."""
         return self.stated.method
 
+    @property
+    def filled(self) -> tuple[Role, ...]:
+        """The roles that have a network: all, or those that a recipe needs."""
+        return tuple(role for role in self.method.roles if role.name in self.roles)
+
+    @property
+    def all_needed(self) -> frozenset[str]:
+        """What the method is bound with, unless a check says otherwise."""
+        return frozenset(self.method.tensor_names()) if self.needed is None else self.needed
+
     def build(self, device: str, seed: int = 0, precision: str = "fp32") -> BuiltMethod:
         """The networks on that device, the same for the same seed."""
         modules: dict[str, nn.Module] = {}
-        for role in self.method.roles:
+        for role in self.filled:
             with ambient(seed), torch.device(device):
                 modules[role.name] = self.roles[role.name](**role.given(self.stated.channels, modules))
             modules[role.name].to(PRECISIONS[precision].dtype)
@@ -86,7 +104,7 @@ class BuiltMethod:
         self.calls = Calls()
         self.precision = PRECISIONS[precision]
         self.handles = {
-            role.name: Network(role, modules[role.name], self.calls, self.precision) for role in setup.method.roles
+            role.name: Network(role, modules[role.name], self.calls, self.precision) for role in setup.filled
         }
 
     def placed(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,7 +137,7 @@ class BuiltMethod:
             self.calls,
             Draws(seed, 0, 0, 0),
             grad=grad,
-            needed=frozenset(self.setup.method.tensor_names()) if needed is None else needed,
+            needed=self.setup.all_needed if needed is None else needed,
             instead=instead,
             options=options,
             integers=integers,
@@ -217,7 +235,7 @@ def _sized(setup: MethodSetup) -> MethodSetup:
     def fits(side: int) -> None:
         built = replace(setup, side=side).build("meta")
         with torch.device("meta"):
-            for _, compute in computations(built.batch(targets=True, integers=largest)):
+            for _, compute in computations(built.batch(targets=True, integers=largest), setup.tensor_names):
                 compute()
         reached.update(built.calls.reached)
 
@@ -230,7 +248,7 @@ def _sized(setup: MethodSetup) -> MethodSetup:
 def _with_fault(setup: MethodSetup) -> MethodSetup:
     """The setup with the first fault and its culprit; and all networks that are reached in spite of it."""
     built = setup.build("meta")
-    for what, compute in computations(built.batch(targets=True, integers=largest)):
+    for what, compute in computations(built.batch(targets=True, integers=largest), setup.tensor_names):
         try:
             with torch.device("meta"):
                 compute()
@@ -252,11 +270,13 @@ def _culprit(built: BuiltMethod, error: Exception) -> str:
     return found
 
 
-def computations(batch: Method) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every tensor of a batch, then every call of a discriminator: each in words, and what computes it."""
-    for name in batch.tensor_names():
+def computations(batch: Method, names: Sequence[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """These tensors of a batch, then every call of a discriminator: each in words, and what computes it."""
+    for name in names:
         yield f"tensor '{name}'", partial(batch.__getitem__, name)
     for discriminator, pair in batch.adversarial_pairs.items():
+        if discriminator not in batch._networks:
+            continue
         declared = adversarial_pair(pair)
         for names in (declared.names("real"), declared.names("fake")):
             called = " and ".join(f"'{name}'" for name in names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -48,9 +49,24 @@ class StatedData(Dataset):
         return "stated"
 
 
+class MethodOnData(Protocol):
+    """A method, and examples of what the data give to it."""
+
+    @property
+    def method(self) -> Method:
+        """The method, after `on`."""
+
+    @property
+    def channels(self) -> Mapping[str, int]:
+        """Domain -> channels."""
+
+    def given(self, item: Given, side: int, seed: int, count: int = 2) -> Tensor:
+        """An example of a given tensor, for `count` images of that height and width."""
+
+
 @dataclass(frozen=True)
 class StatedMethod:
-    """A method on data of the given statement."""
+    """A method on data that have no images."""
 
     method: Method
     data: StatedData

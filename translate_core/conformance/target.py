@@ -33,6 +33,14 @@ def registered_by(target: str) -> tuple[Registry, list[Registration]]:
     return registry, found
 
 
+def is_of(target: str, registration: Registration) -> bool:
+    """Whether that plugin registers a component. A recipe names a `.py` file by its place relative to itself."""
+    owner = registration.owner.name
+    if target.endswith(".py"):
+        return owner.endswith(".py") and Path(owner).name == Path(target).name
+    return owner == (_installed(target) or target)
+
+
 def _installed(target: str) -> str | None:
     """The name of the installed plugin whose name, module or package that is; None if there is none."""
     for point in installed_plugins():

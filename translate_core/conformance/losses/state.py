@@ -36,7 +36,7 @@ def does_not_modify_tensors(subject: LossSubject) -> None:
     for side in subject.first.sides:
         batch = built.batch(targets=True)
         before: dict[str, Any] = {}
-        for name in subject.first.setup.method.tensor_names():
+        for name in subject.first.setup.tensor_names:
             before[name] = [tensor.detach().clone() for tensor in tensors_in(batch[name])]
         with ambient(0):
             compute(loss, side, batch, built)

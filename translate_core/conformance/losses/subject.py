@@ -44,7 +44,9 @@ class LossSubject:
 
     @cached_property
     def setups(self) -> list[MethodSetup]:
-        """Every registered method that can be set up, small networks first."""
+        """Every registered method that can be set up, small networks first; or that of the recipe."""
+        if self.kit.recipe is not None:
+            return [self.kit.recipe]
         setups = []
         for block in self.kit.blocks("method"):
             try:

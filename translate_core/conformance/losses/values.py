@@ -74,9 +74,7 @@ def _own_reached(loss: Loss, side: str, built: BuiltMethod) -> set[int]:
 
 
 def _parameters_of(side: str, built: BuiltMethod) -> list[Tensor]:
-    return [
-        item for role in built.setup.method.roles if role.side == side for item in built.modules[role.name].parameters()
-    ]
+    return [item for role in built.setup.filled if role.side == side for item in built.modules[role.name].parameters()]
 
 
 @promise(

@@ -28,9 +28,9 @@ ODD = (37, 51)
 
 @dataclass(frozen=True)
 class Fit:
-    """A method with the network in roles that call more of it than `forward` on an image."""
+    """A method with the network in roles that call more of it than `forward` on an image. block: None in a recipe."""
 
-    block: Block
+    block: Block | None
     setup: MethodSetup
     roles: tuple[Role, ...]
 
@@ -45,13 +45,24 @@ class NetworkSubject:
 
     @cached_property
     def needs_method(self) -> bool:
-        """Whether only a method decides how it is built or called: it takes more than an image, or none."""
+        """Whether only a method decides how it is built or called: it takes more than an image, or none.
+
+        In a recipe its method always does.
+        """
+        if self.kit.recipe is not None:
+            return True
         usual = set(self.block.registration.supplied) == set(KINDS[self.kind].given)
         return self.kind in ("head", "network") or not usual or not accepts(self.block, 1)
 
     @cached_property
     def attempts(self) -> list[Fit]:
-        """The registered methods that have a role for it which calls more of it than `forward` on an image."""
+        """The registered methods that have a role for it which calls more of it than `forward` on an image.
+
+        In a recipe only that of the recipe.
+        """
+        recipe = self.kit.recipe
+        if recipe is not None:
+            return [Fit(None, recipe, tuple(role for role in recipe.filled if recipe.roles[role.name] is self.block))]
         found = []
         for block in self.kit.blocks("method"):
             try:
@@ -76,7 +87,7 @@ class NetworkSubject:
 
     def is_at_fault(self, attempt: Fit) -> bool:
         """Whether it is the network that fails, of its plugin's own method, and not the method or another network."""
-        if attempt.block.registration.owner != self.block.registration.owner:
+        if attempt.block is None or attempt.block.registration.owner != self.block.registration.owner:
             return False
         if attempt.setup.culprit:
             return attempt.setup.culprit in [role.name for role in attempt.roles]
@@ -142,7 +153,9 @@ class NetworkSubject:
             channels = fit.setup.stated.channels
             names = {role.name for role in fit.roles if role.given(channels, modules) == self.usual}
             calls = [call for call in recorded_calls(fit.setup) if call.role in names]
-            found += calls or [call for call in calls_by_losses(fit.setup, self.kit) if call.role in names]
+            if self.kit.recipe is not None or not calls:
+                calls += [call for call in calls_by_losses(fit.setup, self.kit) if call.role in names]
+            found += calls
         return found
 
     @cached_property
@@ -152,7 +165,8 @@ class NetworkSubject:
         Raises NotTested if none calls it.
         """
         calls: dict[str, Call] = {}
-        if self.kind in ("generator", "discriminator") and (not self.needs_method or self.conditions is not None):
+        on_images = self.kind in ("generator", "discriminator") and self.kit.recipe is None
+        if on_images and (not self.needs_method or self.conditions is not None):
             calls[""] = Call("", "", self.on(self.image), {})
         for call in self.recorded:
             calls.setdefault(call.entry, call)
