@@ -268,15 +268,23 @@ class OverwritesATap(Tapped):
     "generator",
     "has the taps",
     r"it has `taps` and no method `features\(x, taps, \*conditions\)`",
-    "returns its output and features",
 )
 class OnlyDeclares(Good):
     taps = {"image": 3}
 
 
-@BROKEN.breaks("generator", "returns its output and features", r"no method `with_features\(x, taps, \*conditions\)`")
-class InTwoPasses(Good):
+@BROKEN.breaks(
+    "discriminator", "returns its output and features", r"no method `with_features\(x, taps, \*conditions\)`"
+)
+class InTwoPasses(nn.Module):
     taps = {"image": 3}
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
 
     def features(self, x: Tensor, taps: tuple[str, ...]) -> list[Tensor]:
         return [x for _ in taps]

@@ -72,7 +72,7 @@ class MethodSetup:
 
     @property
     def all_needed(self) -> frozenset[str]:
-        """What the method is bound with, unless a check says otherwise."""
+        """The needed tensors with which the method is bound by default."""
         return frozenset(self.method.tensor_names()) if self.needed is None else self.needed
 
     def build(self, device: str, seed: int = 0, precision: str = "fp32") -> BuiltMethod:

@@ -42,10 +42,14 @@ def has_its_taps(subject: NetworkSubject) -> None:
             raise Broken(f"the map at tap '{name}' depends on the other taps in the call: a later layer overwrites it")
 
 
+def _needs_both(subject: NetworkSubject) -> bool:
+    return hasattr(subject.meta, "with_features") or (_has_taps(subject) and subject.kind == "discriminator")
+
+
 @promise(
     "returns its output and features in one pass",
     "a loss on features and a loss on scores share a pass of a discriminator, by `with_features`",
-    applies=_has_taps,
+    applies=_needs_both,
 )
 def returns_both(subject: NetworkSubject) -> None:
     """The output of `forward` and the maps of `features`, for no tap, one, and all in reverse order."""
