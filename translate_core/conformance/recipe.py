@@ -74,7 +74,7 @@ def _draw(dataset: Dataset, index: int) -> Item:
 def of_recipe(path: str) -> tuple[str, Kit, list[Checked]]:
     """The name of a recipe, a kit whose checks are made in that recipe, and its networks and losses.
 
-    Opens its data and runs its shape check. Raises UserError for a file that is no recipe, RecipeError for its faults.
+    Opens its data and runs its shape check. Raises UserError where it cannot be read, RecipeError for its faults.
     """
     recipe = load_recipe(path)
     dataset = open_data(recipe)
