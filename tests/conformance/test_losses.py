@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.conformance.broken import BrokenComponents, Case, beside_the_built_ins
-from translate_core import (
-    Loss,
-)
+from translate_core import GENERATORS, Loss, Method, discriminator, generator, loss_of, tensor
 from translate_core.conformance.check import check_component
 from translate_core.conformance.promise import Status
 
@@ -53,7 +51,7 @@ class LossOfNothing(Loss):
 @BROKEN.breaks(
     "loss",
     "sends a gradient",
-    "the generators get no gradient: their loss depends on nothing that is trained",
+    "the networks of the side generators get no gradient: their loss depends on nothing that is trained",
 )
 class LossWithoutGradient(Loss):
     def generator_loss(self, tensors: Any) -> Any:
@@ -124,6 +122,55 @@ class LossWithASet(Loss):
         return {1, 2}
 
     def set_extra_state(self, state: Any) -> None: ...
+
+
+class ThreeSides(Method):
+    """A generator and an energy network, which no tensor calls."""
+
+    roles = (generator("G", "A", "B"), discriminator("E", "A", "B", side="energy"))
+    order = (GENERATORS, "energy")
+
+    @tensor
+    def fake_B(self) -> Tensor:
+        return self.G(self.real_A)
+
+
+class Energy(Loss):
+    """The energy of pairs of an image and its translation, which both sides change."""
+
+    @loss_of("energy", weighted=False)
+    def energy_loss(self, tensors: Any) -> Any:
+        return {"E": self.energy(tensors)}
+
+    def generator_loss(self, tensors: Any) -> Any:
+        return {"fake_B": -self.energy(tensors)}
+
+    def energy(self, tensors: Any) -> Tensor:
+        pair = torch.cat((tensors["real_A"], tensors["fake_B"]), dim=1)
+        return tensors.network("E")(pair).square().mean()
+
+
+@BROKEN.breaks("loss", "sends a gradient", "the networks of the side energy get no gradient", method=ThreeSides)
+class EnergyOfTheGenerator(Energy):
+    @loss_of("energy", weighted=False)
+    def energy_loss(self, tensors: Any) -> Any:
+        return {"E": tensors["fake_B"].mean()}
+
+
+@BROKEN.breaks("loss", "passes the shape check", "energy_loss returns Tensor, not named scalars", method=ThreeSides)
+class EnergyWithoutName(Energy):
+    @loss_of("energy", weighted=False)
+    def energy_loss(self, tensors: Any) -> Any:
+        return self.energy(tensors)
+
+
+def test_a_loss_of_another_side_is_checked_with_a_method_that_has_it() -> None:
+    results = check_component(*beside_the_built_ins("loss", Energy, {"method": ThreeSides}))
+    assert {outcome.status for outcome in results.outcomes} == {Status.KEPT}, results
+    results = check_component(*beside_the_built_ins("loss", Energy))
+    (outcome,) = [outcome for outcome in results.outcomes if outcome.status is not Status.KEPT]
+    assert outcome.status is Status.NOT_TESTED
+    assert "gan: it is defined for the side energy, which the method lacks" in outcome.detail
 
 
 @pytest.mark.parametrize("case", BROKEN.cases, ids=lambda case: case.component.__name__)

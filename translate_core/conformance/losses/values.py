@@ -64,12 +64,12 @@ def _own_reached(loss: Loss, side: str, built: BuiltMethod) -> set[int]:
     own = [item for item in loss.parameters() if item.requires_grad]
     networks = _parameters_of(side, built)
     if not total.requires_grad:
-        raise Broken(f"the {side} get no gradient: their loss depends on nothing that is trained")
+        raise Broken(f"the networks of the side {side} get no gradient: their loss depends on nothing that is trained")
     gradients = torch.autograd.grad(total, [*networks, *own], allow_unused=True)
     if not any(grad is not None for grad in gradients):
-        raise Broken(f"the {side} get no gradient: their loss depends on none of their parameters")
+        raise Broken(f"the networks of the side {side} get no gradient: their loss depends on none of their parameters")
     if not finite([grad for grad in gradients if grad is not None]):
-        raise Broken(f"the {side} get gradients that are not finite")
+        raise Broken(f"the networks of the side {side} get gradients that are not finite")
     return {id(item) for item, grad in zip(own, gradients[len(networks) :], strict=True) if grad is not None}
 
 

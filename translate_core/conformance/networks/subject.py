@@ -16,7 +16,8 @@ from translate_core.components.registry import KINDS
 from translate_core.conformance.kit import SIDE, Kit, ambient, image, scalar_of
 from translate_core.conformance.promise import Broken, NotTested
 from translate_core.conformance.recording import Call, calls_by_losses, recorded_calls
-from translate_core.conformance.setup import MethodSetup, accepts, fitted, set_up, smallest_side
+from translate_core.conformance.search import accepts
+from translate_core.conformance.setup import MethodSetup, fitted, set_up, smallest_side
 from translate_core.conformance.stated import CHANNELS, on_data
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import Role
