@@ -220,3 +220,16 @@ def test_valid_options() -> None:
     assert STEPS.read("7") == 7
     assert isinstance(STEPS.read(7.0), int)
     assert ETA.read("0.5") == 0.5
+
+
+def test_a_method_does_not_replace_what_the_base_class_uses() -> None:
+    with pytest.raises(UserError) as caught:
+        method_of(_passed=lambda self: None)
+    assert str(caught.value) == "method M defines `_passed`, which the base class uses itself: rename it"
+
+
+def test_a_block_that_every_network_replaces_is_recorded_whole() -> None:
+    shared = {"type": "pixel", "freeze": "2 steps", "optimizer": {"lr": 0.5}}
+    recipe = load_recipe({**RECIPE, "generator": shared, "networks": {"G": {"type": "pixel"}}})
+    assert recipe.record["generator"] == {"type": "pixel", "freeze": "2 steps", "optimizer": {"lr": 0.5}}
+    assert recipe.networks["G"].freeze is False

@@ -49,6 +49,9 @@ class Method:
     _equations: ClassVar[Mapping[str, Equation]] = {}
 
     def __init_subclass__(cls) -> None:
+        for name in vars(cls):
+            if name.startswith("_") and not name.startswith("__") and name in vars(Method):
+                raise UserError(f"method {cls.__name__} defines `{name}`, which the base class uses itself: rename it")
         own = {name: item for item in vars(cls).values() if isinstance(item, Equation) for name in item.names}
         cls._equations = {**cls._equations, **own}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from translate_core.components.blocks import Block
-from translate_core.components.registry import NETWORK_KINDS
+from translate_core.components.registry import NETWORK_KINDS, RESERVED
 from translate_core.components.signature import Option
 from translate_core.contracts.length import Length
 from translate_core.contracts.role import Role
@@ -196,4 +196,5 @@ def _record_of_unused(reader: RecipeReader, kind: str, value: Mapping[str, Any])
     block = reader.block(kind, value, kind)
     if block is None:
         return {}
-    return {kind: {**block.record, **{key: value[key] for key in ("init", "init_from") if key in value}}}
+    kept = {key: value[key] for key in RESERVED[kind][1:] if key in value}
+    return {kind: {**block.record, **kept}}

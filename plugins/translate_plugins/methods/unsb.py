@@ -121,8 +121,6 @@ class UNSB(Method):
         ends = self._end(x, self._index(), chains)
         return [*x.chunk(len(chains)), *ends.chunk(len(chains))]
 
-    # Chains in one batch, with draws by the name of each.
-
     def _chain(self, x: Tensor, steps: int, chains: list[str]) -> Tensor:
         """x_t, that number of steps from x_0: x_s+1 ~ p(x_s+1 | x_1, x_s) = N(a x_1 + (1 - a) x_s, d (1 - a) τ), with
         d = t_s+1 - t_s and a = d / (1 - t_s)."""
