@@ -201,8 +201,11 @@ def test_show_of_a_component_in_a_file(capsys: pytest.CaptureFixture[str], guest
 
 keys of the engine, in the same block
   weight: a number at least 0, or a block of from, to, steps; default 1
-      factor of the generators' loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000}
-      changes linearly over the first 5000 steps and then stays
+      factor of the loss; 0 switches the loss off; {from: 0, to: 10, steps: 5000} changes linearly
+      over the first 5000 steps and then stays
+  every: a whole number greater than 0; default 1
+      the loss is evaluated in every n-th run of its update, and multiplied by n (lazy
+      regularisation)
 """
     )
     assert example == (

@@ -73,7 +73,7 @@ def test_without_the_adversarial_loss_there_are_no_discriminators(write_recipe: 
     recipe = write_recipe()
     assert calls_in_a_step(recipe, "losses.adversarial.weight=0") == {"G_AB": 3, "G_BA": 3}
     with open_run(load_recipe(recipe, ["losses.adversarial.weight=0"]), device="cpu") as run:
-        assert [phase.side for phase in run.assembly.phases] == ["generators"]
+        assert [phase.update.side for phase in run.assembly.phases] == ["generators"]
 
 
 def test_without_the_cycle_the_second_pass_is_never_computed(write_recipe: Callable[..., Path]) -> None:
@@ -84,10 +84,14 @@ def test_a_loss_of_the_other_side_leaves_no_gradient(write_recipe: Callable[...,
     """In the generators' phase gradients pass through a discriminator and do not reach its weights."""
     with open_run(write_recipe(), device="cpu") as run:
         phase = run.assembly.phases[0]
-        phase.losses(run.tensors(grad=True), run.assembly.calls).total.backward()
+        due = phase.due(0)
+        trained = phase.trained(due, ())
+        phase.losses(due, run.tensors(grad=True), run.assembly.calls, trained).total.backward()
         discriminators = [parameter for name in ("D_A", "D_B") for parameter in run.networks[name].parameters()]
         assert all(parameter.grad is None for parameter in discriminators)
-        assert all(parameter.grad is not None for parameter in phase.parameters)
+        generators = [parameter for name in ("G_AB", "G_BA") for parameter in run.networks[name].parameters()]
+        assert trained == {"G_AB", "G_BA"}
+        assert all(parameter.grad is not None for parameter in generators)
         assert all(parameter.requires_grad for parameter in discriminators)
 
 

@@ -35,7 +35,7 @@ def _factors(schedule: Schedule, length: int, epoch: int, start: int = 0) -> lis
         factors.append(schedule.factor(step))
         if (step + 1) % epoch == 0:
             loss = max(1.0 - 0.1 * ((step + 1) // epoch), 0.5)
-            schedule.after_epoch(loss, {"adversarial": loss / 2, "cycle": loss / 2, "cycle/rec_A": loss / 2})
+            schedule.after_epoch(loss, {"adversarial": loss / 2, "loss": loss / 2, "loss/part": loss / 2})
     return factors
 
 
@@ -110,7 +110,7 @@ def accepts_losses(subject: ScheduleSubject) -> None:
 
     def check(length: int, epoch: int) -> None:
         schedule = subject.build(length, epoch)
-        for parts in ({}, {"l1": 1.0}, {"l1": 0.5, "l1/fake_B": 0.5}, {}):
+        for parts in ({}, {"other": 1.0}, {"other": 0.5, "other/part": 0.5}, {}):
             try:
                 schedule.after_epoch(1.0, parts)
             except UserError:
