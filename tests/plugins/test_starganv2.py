@@ -192,8 +192,8 @@ def test_the_mapping_network_computes_the_network_of_the_paper() -> None:
     assert network.latent_channels == 4
 
 
-def test_parameter_counts_are_the_published_ones() -> None:
-    """Those that the authors' code prints for 256×256 images and two domains without the high-pass skip."""
+def test_parameter_counts_of_the_full_size() -> None:
+    """For 256×256 images and two domains, without the high-pass skip; no source for published counts was at hand."""
     with torch.device("meta"):
         G, D = StarGANv2Generator(3, 3, 64), StarGANv2Discriminator(3, 2)
         E, M = StarGANv2Style(3, 2, 64), StarGANv2Mapping(2, 64)

@@ -66,10 +66,10 @@ class StarGANv2Generator(nn.Module):
     """The generator of StarGAN v2: an image and a style to an image; the style alone decides the target domain.
 
     Choi et al., StarGAN v2: Diverse Image Synthesis for Multiple Domains, CVPR 2020, section 2 and appendix. A 3×3
-    convolution (1×1 in the paper's table; the published parameter count needs 3×3); pre-activation residual blocks with
-    instance norm, `downs` that halve the image and double the channels and `blocks` that keep both; the same blocks
-    with AdaIN, which end with `downs` doublings, nearest-neighbour; instance norm, leaky ReLU, a 1×1 convolution. The
-    paper initialises all weights by He's rule: `init: {type: kaiming}`.
+    convolution (the paper's table has 1×1); pre-activation residual blocks with instance norm, `downs` that halve the
+    image and double the channels and `blocks` that keep both; the same blocks with AdaIN, which end with `downs`
+    doublings, nearest-neighbour; instance norm, leaky ReLU, a 1×1 convolution. The paper initialises all weights by
+    He's rule: `init: {type: kaiming}`.
 
     This is the network for AFHQ. The high-pass skip with heat maps of facial landmarks, which the authors use for
     faces (CelebA-HQ), is not provided; without it a translated face keeps less of its identity.
