@@ -11,7 +11,7 @@ import torch
 from tests.proofs.recorded import Recorded
 from translate_core import open_run
 
-# The authors' D_A judges domain B, and their F1 takes features of G_A.
+# The authors' D_A scores images of B, and their F1 takes features of G_A.
 NETWORKS = {"G_AB": "G_A", "G_BA": "G_B", "D_A": "D_B", "D_B": "D_A", "H_A": "F1", "H_B": "F2"}
 LOSSES = {
     "adversarial/fake_B": ("G_A", 0.5),

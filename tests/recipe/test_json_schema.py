@@ -79,6 +79,7 @@ WRONG = {
     "an unknown key of training": ("training.lenght", "3 steps"),
     "a length without unit": ("training.length", 3),
     "a length of nothing": ("training.length", "0 steps"),
+    "an average of nothing": ("training.ema", {"decay": 0.9, "every": "0 steps"}),
     "a length of another unit": ("training.length", "3 days"),
     "a negative weight": ("losses.cycle.weight", -1),
     "a ramp without an end": ("losses.cycle.weight", {"from": 0, "steps": 10}),
@@ -138,6 +139,7 @@ RIGHT = {
     "no schedule": ("schedule", None),
     "a penalty": ("losses.penalty", {"type": "r1", "weight": 1}),
     "no samples": ("training.sample_every", None),
+    "an average from the first step": ("training.ema", {"decay": 0.9, "from": "0 steps"}),
     "a metric of its own": ("metrics.mine", {"type": "psnr", "pairs": None}),
 }
 

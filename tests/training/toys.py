@@ -64,7 +64,7 @@ class Critic(nn.Module):
 
 
 class Scale(nn.Module):
-    """A network that neither generates nor judges. start: what the method decides."""
+    """A network that neither makes images nor scores them. start: what the method decides."""
 
     def __init__(self, in_channels: int, start: float) -> None:
         super().__init__()

@@ -158,7 +158,7 @@ def test_apply_takes_options(options: Path, capsys: pytest.CaptureFixture[str]) 
             "  --option  'steps' must be NAME=NUMBER, such as steps=50\n"
             "  --option  '=3' must be NAME=NUMBER, such as steps=50\n",
         ),
-        (["steps=1", "steps=2"], "translate-apply: --option has 1 fault\n  --option  sets steps twice\n"),
+        (["steps=1", "steps=2"], "translate-apply: --option has 1 fault\n  --option  has two values for steps\n"),
     ],
 )
 def test_faults_of_options(

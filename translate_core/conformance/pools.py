@@ -110,7 +110,7 @@ def is_restored(subject: PoolSubject) -> None:
 
 @promise(
     "keeps the conditions of its images",
-    "a discriminator that takes a time or a label judges each fake under the condition with which it was made",
+    "a discriminator that takes a time or a label scores each fake under the condition with which it was made",
 )
 def keeps_conditions(subject: PoolSubject) -> None:
     """Every image that it returns comes with the conditions that it came with, in several queries."""

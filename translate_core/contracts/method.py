@@ -222,8 +222,8 @@ class Method:
         with torch.no_grad(), evaluation_mode(network.module for network in networks):
             yield
 
-    def judged(self, discriminator: str, which: Which) -> tuple[Tensor, ...]:
-        """The arguments of a discriminator: the real or the fake image of its adversarial pair, and the conditions."""
+    def inputs_of(self, discriminator: str, which: Which) -> tuple[Tensor, ...]:
+        """What a discriminator is called with: the real or the fake image of its pair, and the conditions."""
         pair = adversarial_pair(self.adversarial_pairs[discriminator])
         return tuple(self[name] for name in pair.names(which))
 
@@ -254,7 +254,7 @@ class Method:
         key = (discriminator, which)
         with_features = bool({_features(discriminator)} & (self.needed | self._used))
         if key not in self._passes or (with_features and self._passes[key][1] is None):
-            network, (image, *conditions) = self.network(discriminator), self.judged(discriminator, which)
+            network, (image, *conditions) = self.network(discriminator), self.inputs_of(discriminator, which)
             if with_features:
                 taps = tuple(network.taps)
                 output, features = network.with_features(image, taps, *conditions)

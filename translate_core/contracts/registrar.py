@@ -44,7 +44,7 @@ class Registrar(Protocol):
         self._add("head", name, component)
 
     def network(self, name: str, component: type[nn.Module]) -> None:
-        """A network that neither generates images nor judges them: a mapping network, a style encoder.
+        """A network that neither makes images nor scores them: a mapping network, a style encoder.
 
         The method supplies its arguments: those that its constructor takes by position.
         """

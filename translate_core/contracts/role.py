@@ -132,7 +132,7 @@ def network(
     extra: Mapping[str, Any] | None = None,
     default: str = "",
 ) -> Role:
-    """A network that neither generates images nor judges them, such as a mapping network or a style encoder.
+    """A network that neither makes images nor scores them, such as a mapping network or a style encoder.
 
     inputs: the domains of its input images, concatenated along the channels; none for a network without images.
     """

@@ -351,9 +351,9 @@ def _type_is(name: str) -> Schema:
 
 
 def _at_least_one_step(schema: Any) -> Any:
-    """A schema in which lengths of zero are not valid."""
+    """A schema in which lengths of zero are not valid, but for the `from` of an EMA, which is a step."""
     if isinstance(schema, dict):
-        return {key: _at_least_one_step(item) for key, item in schema.items()}
+        return {key: item if key == "from" else _at_least_one_step(item) for key, item in schema.items()}
     if isinstance(schema, list):
         return [_at_least_one_step(item) for item in schema]
     return schema.replace("([0-9][0-9_]*)", "([0_]*[1-9][0-9_]*)") if isinstance(schema, str) else schema

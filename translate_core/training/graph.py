@@ -25,19 +25,27 @@ class Reach:
     behind: frozenset[str]
 
 
+NOWHERE = Reach(frozenset(), frozenset(), frozenset())
+"""Gradients that go nowhere."""
+
+
 def reach_of(total: Tensor, batch: Method, modules: Mapping[str, nn.Module]) -> Reach:
     """Where the gradients of a scalar go. batch: the method with the tensors that the scalar was computed from."""
     if not total.requires_grad:
-        return Reach(frozenset(), frozenset(), frozenset())
-    tensors = {name: list(_tensors_in(value)) for name, value in batch.computed().items()}
-    passed = {name: [t for t in found if t.requires_grad and _passes(total, t)] for name, found in tensors.items()}
-    passed = {name: found for name, found in passed.items() if found}
-    behind = _reached([t for found in passed.values() for t in found], modules) if passed else frozenset()
-    return Reach(_reached([total], modules), frozenset(passed), behind)
+        return NOWHERE
+    passed = _passed(total, batch)
+    behind = _reached([tensor for _, tensor in passed], modules) if passed else frozenset()
+    return Reach(_reached([total], modules), frozenset(name for name, _ in passed), behind)
 
 
-def _passes(total: Tensor, tensor: Tensor) -> bool:
-    return torch.autograd.grad(total, tensor, allow_unused=True, retain_graph=True)[0] is not None
+def _passed(total: Tensor, batch: Method) -> list[tuple[str, Tensor]]:
+    """The tensors of the batch that the gradients of a scalar pass, by name."""
+    computed = [(name, tensor) for name, value in batch.computed().items() for tensor in _tensors_in(value)]
+    live = [(name, tensor) for name, tensor in computed if tensor.requires_grad]
+    if not live:
+        return []
+    gradients = torch.autograd.grad(total, [tensor for _, tensor in live], allow_unused=True, retain_graph=True)
+    return [item for item, gradient in zip(live, gradients, strict=True) if gradient is not None]
 
 
 def _reached(outputs: list[Tensor], modules: Mapping[str, nn.Module]) -> frozenset[str]:

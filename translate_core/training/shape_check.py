@@ -25,7 +25,7 @@ from translate_core.errors import Fault, UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedMetric, ResolvedNetwork, ResolvedRecipe
 from translate_core.training.failure import why_it_failed
-from translate_core.training.graph import reach_of
+from translate_core.training.graph import NOWHERE, reach_of
 from translate_core.training.meta_batches import MetaBatches
 from translate_core.training.meta_networks import MetaNetworks
 from translate_core.training.phase import WeightedLoss
@@ -187,7 +187,7 @@ class _Checker:
         evaluation computes what the run will compute. What an equation computes may depend on `integer`: it is
         evaluated with the largest number, and with 0.
         """
-        first = self._evaluate_all(losses, {})
+        first = self._evaluate_all(losses, {}, trace=False)
         groups: dict[tuple[object, ...], frozenset[str]] = {}
         for item in self.recipe.updates:
             used = (loss.used for loss in first.get(item.update.name, {}).values())
@@ -201,18 +201,28 @@ class _Checker:
         return {name: losses for name, losses in found.items() if any(loss.reach.networks for loss in losses.values())}
 
     def _evaluate_all(
-        self, losses: Sequence[WeightedLoss], needed: Mapping[tuple[object, ...], frozenset[str]]
+        self,
+        losses: Sequence[WeightedLoss],
+        needed: Mapping[tuple[object, ...], frozenset[str]],
+        *,
+        trace: bool = True,
     ) -> dict[str, dict[str, EvaluatedLoss]]:
-        """Every loss in every update. needed: the tensors that the losses use, by group of updates."""
+        """Every loss in every update.
+
+        needed: the tensors that the losses use, by group of updates. trace: whether to find where gradients go, too.
+        """
         found: dict[str, dict[str, EvaluatedLoss]] = {}
         for item in self.recipe.updates:
             for loss in losses:
-                evaluated = self._evaluate(loss, item.update, needed.get(item.update.group, frozenset()))
+                known = needed.get(item.update.group, frozenset())
+                evaluated = self._evaluate(loss, item.update, known, trace=trace)
                 if evaluated is not None:
                     found.setdefault(item.update.name, {})[loss.name] = evaluated
         return found
 
-    def _evaluate(self, loss: WeightedLoss, update: Update, needed: frozenset[str]) -> EvaluatedLoss | None:
+    def _evaluate(
+        self, loss: WeightedLoss, update: Update, needed: frozenset[str], *, trace: bool
+    ) -> EvaluatedLoss | None:
         """A loss in an update; None if it has no parts for it, or fails."""
         given = self.batches.training()
         batch = self.batches.bound(given, self.handles, self.calls, grad=True, needed=needed, update=update)
@@ -225,7 +235,8 @@ class _Checker:
                 parts = loss.compute(update.side, batch, self.calls, trained)
                 if not parts:
                     return None
-                reach = reach_of(torch.stack(list(parts.values())).sum(), batch, self.modules)
+                total = torch.stack(list(parts.values())).sum()
+                reach = reach_of(total, batch, self.modules) if trace else NOWHERE
         except UserError as error:
             self.fault(self._path_of_unknown_tensor(f"losses.{loss.name}", batch), str(error))
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -72,21 +72,15 @@ def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
 
 def read_examples(choices: Sequence[str]) -> dict[str, Image.Image]:
     """The example images of `NAME=IMAGE` texts, by name. Raises FaultsError with all faults."""
+    faults: list[Fault] = []
     examples: dict[str, Image.Image] = {}
-    faults = []
-    for text in choices:
-        name, equals, path = text.partition("=")
-        if not equals or not name or not path:
-            faults.append(Fault("--choose", f"'{text}' must be NAME=IMAGE, such as style=boot.png"))
-        elif name in examples:
-            faults.append(Fault("--choose", f"names two images for {name}"))
-        else:
-            try:
-                examples[name] = open_image(Path(path).read_bytes())
-            except UserError as error:
-                faults.append(Fault(f"--choose {name}", f"{path} {error}"))
-            except OSError as error:
-                faults.append(Fault(f"--choose {name}", f"{path} cannot be read: {error.strerror}"))
+    for name, path in _named("--choose", choices, "IMAGE, such as style=boot.png", "names two images for", faults):
+        try:
+            examples[name] = open_image(Path(path).read_bytes())
+        except UserError as error:
+            faults.append(Fault(f"--choose {name}", f"{path} {error}"))
+        except OSError as error:
+            faults.append(Fault(f"--choose {name}", f"{path} cannot be read: {error.strerror}"))
     if faults:
         raise FaultsError("--choose", faults)
     return examples
@@ -94,19 +88,25 @@ def read_examples(choices: Sequence[str]) -> dict[str, Image.Image]:
 
 def read_option_texts(texts: Sequence[str]) -> dict[str, str]:
     """The values of `NAME=NUMBER` texts, by name, as text. Raises FaultsError with all faults."""
-    values: dict[str, str] = {}
-    faults = []
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
-            faults.append(Fault("--option", f"'{text}' must be NAME=NUMBER, such as steps=50"))
-        elif name in values:
-            faults.append(Fault("--option", f"sets {name} twice"))
-        else:
-            values[name] = value
+    faults: list[Fault] = []
+    values = dict(_named("--option", texts, "NUMBER, such as steps=50", "has two values for", faults))
     if faults:
         raise FaultsError("--option", faults)
     return values
+
+
+def _named(option: str, texts: Sequence[str], form: str, twice: str, faults: list[Fault]) -> Iterator[tuple[str, str]]:
+    """Name and value of each `NAME=VALUE` text. Adds a fault for each of another form, and for a second of one name."""
+    names: set[str] = set()
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            faults.append(Fault(option, f"'{text}' must be NAME={form}"))
+        elif name in names:
+            faults.append(Fault(option, f"{twice} {name}"))
+        else:
+            names.add(name)
+            yield name, value
 
 
 def translate_files(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:

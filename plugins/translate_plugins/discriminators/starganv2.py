@@ -11,10 +11,10 @@ from translate_plugins.preactivation import VectorEncoder, of_domain
 class StarGANv2Discriminator(nn.Module):
     """The discriminator of StarGAN v2: one trunk and a logit for each domain, of which the domain's own is returned.
 
-    Choi et al., StarGAN v2, CVPR 2020, section 2 and appendix: a 3×3 convolution (the paper's table has 1×1),
-    `downs` pre-activation residual blocks that halve the image and double the
-    channels, leaky ReLU 0.2, a 4×4 convolution without padding, leaky ReLU, a linear layer. It has no norm. The paper
-    initialises all weights by He's rule: `init: {type: kaiming}`.
+    Choi et al., StarGAN v2, CVPR 2020, section 2 and appendix: a 3×3 convolution (the paper's table has 1×1), `downs`
+    pre-activation residual blocks that halve the image and double the channels, leaky ReLU 0.2, a 4×4 convolution
+    without padding, leaky ReLU, a linear layer. It has no norm. The paper initialises all weights by He's rule:
+    `init: {type: kaiming}`.
 
     Takes (N, in_channels, H, W), sides of at least `smallest`, and the number of each image's domain, int64 (N,);
     returns logits (N, 1) of images being real ones of that domain. Smaller sides raise torch's RuntimeError. For the

@@ -86,7 +86,7 @@ class AdversarialLoss(Loss):
         parts: dict[str, Tensor] = {}
         for name, pair in tensors.adversarial_pairs.items():
             if self.augment:
-                image, *conditions = tensors.judged(name, "fake")
+                image, *conditions = tensors.inputs_of(name, "fake")
                 image = augmented(image, self.augment, tensors, "generators", name, "fake")
                 output = tensors.network(name)(image, *conditions)
             else:
@@ -102,7 +102,7 @@ class AdversarialLoss(Loss):
         for name in tensors.adversarial_pairs:
             discriminator = tensors.network(name)
             fakes = self._augmented(self._pooled(tensors, name), tensors, name, "fake")
-            reals = self._augmented(tensors.judged(name, "real"), tensors, name, "real")
+            reals = self._augmented(tensors.inputs_of(name, "real"), tensors, name, "real")
             loss = combined(discriminator(*reals), self.on_real, self.reduction)
             loss = loss + combined(discriminator(*fakes), self.on_fake, self.reduction)
             constraint = self.constraint(tensors, name, reals, fakes)
@@ -115,7 +115,7 @@ class AdversarialLoss(Loss):
         """The fake of a discriminator and its conditions, detached, from the pool."""
         pool = self.pools[name]
         assert isinstance(pool, Pool)
-        image, *conditions = (argument.detach() for argument in tensors.judged(name, "fake"))
+        image, *conditions = (argument.detach() for argument in tensors.inputs_of(name, "fake"))
         images, kept = pool.query_with(image, tuple(conditions), tensors.rng("pool", name))
         return (images, *kept)
 

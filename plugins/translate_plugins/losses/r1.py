@@ -38,7 +38,7 @@ class R1(Loss):
         """The penalty of each discriminator, by its name."""
         parts = {}
         for name in tensors.adversarial_pairs:
-            gradients = gradients_of_scores(tensors.network(name), *tensors.judged(name, "real"))
+            gradients = gradients_of_scores(tensors.network(name), *tensors.inputs_of(name, "real"))
             parts[name] = self.gamma / 2 * combined(gradients, _squared, self.reduction)
         return parts
 

@@ -19,6 +19,7 @@ from translate_core import (
     tensor,
     tensors,
 )
+from translate_plugins.patches import drawn_places
 
 
 class CUT(Method):
@@ -103,10 +104,7 @@ class CUT(Method):
     def _keys(self, images: Tensor, pair: str) -> tuple[list[Tensor], list[Tensor]]:
         """Embeddings of images at places drawn for that pair, and these places; one of each for every tap."""
         features = self.G.features(images, self.taps)
-        places = [
-            self.permutation(feature[0, 0].numel(), feature, "places", pair, tap)[: self.patches]
-            for tap, feature in zip(self.taps, features, strict=True)
-        ]
+        places = drawn_places(self, features, self.taps, self.patches, pair)
         return self.H(features, places), places
 
     def _translates_both(self) -> bool:

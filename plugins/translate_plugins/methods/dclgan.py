@@ -19,6 +19,7 @@ from translate_core import (
     tensor,
     tensors,
 )
+from translate_plugins.patches import drawn_places
 
 
 class DCLGAN(Method):
@@ -107,7 +108,7 @@ class DCLGAN(Method):
     def keys_A(self) -> tuple[list[Tensor], list[Tensor]]:
         """z = H_X(G_enc(x)), section 3: the keys, without gradient; and their places, at each tap."""
         features = self.G_AB.features(self.real_A, self.taps)
-        places = self._places(features, "A")
+        places = drawn_places(self, features, self.taps, self.patches, "A")
         return self.H_A(features, places), places
 
     @tensors("z_real_B", "places_B")
@@ -115,15 +116,8 @@ class DCLGAN(Method):
     def keys_B(self) -> tuple[list[Tensor], list[Tensor]]:
         """H_Y(F_enc(y)), section 3: the keys of the other direction; and their places."""
         features = self.G_BA.features(self.real_B, self.taps)
-        places = self._places(features, "B")
+        places = drawn_places(self, features, self.taps, self.patches, "B")
         return self.H_B(features, places), places
-
-    def _places(self, features: list[Tensor], domain: str) -> list[Tensor]:
-        """For each tap, indices into the places of its map, drawn for that domain."""
-        return [
-            self.permutation(feature[0, 0].numel(), feature, "places", domain, tap)[: self.patches]
-            for tap, feature in zip(self.taps, features, strict=True)
-        ]
 
     def _has_both(self, identity: str) -> bool:
         """Whether the losses use that identity, so that a generator's two images pass in one batch."""

@@ -24,6 +24,7 @@ from translate_core import (
     tensor,
     tensors,
 )
+from translate_plugins.patches import drawn_places
 
 
 class UNSB(Method):
@@ -175,10 +176,7 @@ class UNSB(Method):
     @torch.no_grad()
     def _keys(self, images: Tensor, pair: str) -> tuple[list[Tensor], list[Tensor]]:
         features = self._features(images, pair)
-        places = [
-            self.permutation(feature[0, 0].numel(), feature, "places", pair, tap)[: self.patches]
-            for tap, feature in zip(self.taps, features, strict=True)
-        ]
+        places = drawn_places(self, features, self.taps, self.patches, pair)
         return self.H(features, places), places
 
     @tensor

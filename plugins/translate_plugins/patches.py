@@ -1,0 +1,21 @@
+"""Places of the patches that a contrastive loss compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from translate_core import Method
+
+
+def drawn_places(batch: Method, features: Sequence[Tensor], taps: Sequence[str], count: int, name: str) -> list[Tensor]:
+    """For each tap, int64 (places,): indices into the flattened height and width of its features (N, C, H, W).
+
+    `count` different places are drawn for each tap, with the method's numbers of `name`; fewer where a map is smaller.
+    All images of the batch have the same.
+    """
+    return [
+        batch.permutation(feature[0, 0].numel(), feature, "places", name, tap)[:count]
+        for tap, feature in zip(taps, features, strict=True)
+    ]
