@@ -42,6 +42,14 @@ class Toy(Method):
     def wrong(self) -> tuple[Tensor, ...]:
         return (self.real_A,) * 3
 
+    @tensor
+    def there(self) -> Tensor:
+        return self.back + 1
+
+    @tensor
+    def back(self) -> Tensor:
+        return self.there - 1
+
 
 class Counting(nn.Module):
     def __init__(self) -> None:
@@ -69,7 +77,7 @@ IMAGE = torch.arange(12.0).view(1, 3, 2, 2)
 
 def test_one_call_yields_several() -> None:
     made, networks = batch({"real_A": IMAGE})
-    assert Toy().tensor_names() == ("real_A", "double", "mean", "shift", "shifted", "one", "two")
+    assert Toy().tensor_names() == ("real_A", "double", "mean", "shift", "shifted", "one", "two", "there", "back")
     torch.testing.assert_close(made["double"], 2 * IMAGE)
     assert made["mean"] == IMAGE.mean()
     assert made.parts[1] is made["mean"]
@@ -96,6 +104,22 @@ def test_as_many_as_were_named() -> None:
     made, _ = batch({"real_A": IMAGE})
     with pytest.raises(UserError, match="wrong must return one, two, and returns 3 values"):
         _ = made["one"]
+
+
+def test_equations_that_need_each_other() -> None:
+    made, _ = batch({"real_A": IMAGE})
+    with pytest.raises(UserError, match="the equation of tensor 'back' needs itself: back → there → back"):
+        _ = made["back"]
+
+
+def test_a_tensor_in_place_of_another_that_needs_it() -> None:
+    made, networks = batch({"real_A": IMAGE})
+    instead = Toy().tensors(
+        {"real_A": IMAGE}, networks, Calls(), Draws(0, 0, 0, 0), grad=True, instead={"mean": "shifted"}
+    )
+    with pytest.raises(UserError, match="the equation of tensor 'shifted' needs itself: shifted → shifted"):
+        _ = instead["shifted"]
+    assert made["shifted"][1] == IMAGE.mean()
 
 
 def test_has_tells_what_was_given() -> None:

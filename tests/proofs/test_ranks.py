@@ -17,8 +17,13 @@ OVERRIDES = ["training.precision=fp64", "losses.adversarial.pool={type: none}", 
 
 
 def train(recipe: Path, out: Path, ranks: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return launch(recipe, out, ranks, *OVERRIDES, *overrides)
+
+
+def launch(recipe: Path, out: Path, ranks: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Trains with that many processes of this machine."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
-    sets = [part for override in (*OVERRIDES, *overrides) for part in ("--set", override)]
+    sets = [part for override in overrides for part in ("--set", override)]
     command = ["-m", "translate_core.run", str(recipe), "--out", str(out), "--device", "cpu", *sets]
     arguments = [sys.executable, *launcher, *command]
     return subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)

@@ -112,6 +112,7 @@ class Method:
         batch._options = options or {}
         batch._integers = integers
         batch._used = set()
+        batch._underway = []
         batch._passes = {}
         return batch
 
@@ -130,12 +131,14 @@ class Method:
     _options: Mapping[str, int | float]
     _integers: Callable[[int], int] | None
     _used: set[str]
+    _underway: list[str]
     _passes: dict[tuple[str, Which], tuple[Any, Mapping[str, Tensor] | None]]
 
     def __getitem__(self, name: str) -> Any:
         """The tensor of that name, or the list of tensors; computed on first use, then kept.
 
-        Raises UnknownTensorError for a name that the method lacks, MissingTensorError for one that was not given.
+        Raises UnknownTensorError for a name that the method lacks, MissingTensorError for one that was not given, and
+        UserError for one whose equation needs itself.
         """
         self._used.add(name)
         name = self._instead.get(name, name)
@@ -144,11 +147,23 @@ class Method:
             equation = self._equations.get(name)
             if equation is None:
                 raise self._no_tensor(name)
-            values = self._shared_values(equation) if equation.shared else self._computed(equation)
+            with self._computing(name):
+                values = self._shared_values(equation) if equation.shared else self._computed(equation)
             for own, computed in values.items():
                 self._values.setdefault(own, computed)  # a given tensor is not replaced
             value = self._values[name]
         return value
+
+    @contextmanager
+    def _computing(self, name: str) -> Iterator[None]:
+        if name in self._underway:
+            way = " → ".join([*self._underway[self._underway.index(name) :], name])
+            raise UserError(f"the equation of tensor '{name}' needs itself: {way}")
+        self._underway.append(name)
+        try:
+            yield
+        finally:
+            self._underway.pop()
 
     def _computed(self, equation: Equation) -> Mapping[str, Any]:
         with torch.set_grad_enabled(self._grad), self._calls.by_loss(None):
