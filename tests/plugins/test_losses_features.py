@@ -105,5 +105,5 @@ def test_what_it_needs() -> None:
 
     with pytest.raises(UserError, match="needs a discriminator, and method Alone has none"):
         FeatureMatching().prepare(Alone())
-    with pytest.raises(UserError, match="needs features of D, which has no taps: patchgan and multiscale have them"):
+    with pytest.raises(UserError, match="needs features of D, and Conv2d declares no taps"):
         loss_parts(FeatureMatching(), GENERATORS, images(), modules(nn.Conv2d(3, 1, 3)))
