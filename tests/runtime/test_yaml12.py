@@ -54,7 +54,6 @@ from translate_core.runtime.yaml12 import YamlError, dump, inline, parse, read
         ("<<", "<<"),
         ("[1, [2, a], {b: 2e-4}]", [1, [2, "a"], {"b": 2e-4}]),
         ("{1: a, true: b, null: c}", {"1": "a", "true": "b", "null": "c"}),
-        ("a: !!str 5", {"a": "5"}),
         ("\ufeffa: 1", {"a": 1}),
         ("a: 1\r\nb: 2\r\n", {"a": 1, "b": 2}),
         ("<<: {a: 1}", {"<<": {"a": 1}}),

@@ -11,6 +11,12 @@ import yaml
 from translate_core.errors import UserError, no_file
 
 
+_ANCHORS = "anchors and aliases are not supported; text that begins with & or * needs quotes"
+_PLAIN = "a recipe holds plain data only"
+_DIGITS = 4000
+"""Of a whole number. Python does not read more than 4300 of a decimal one, as that takes quadratic time."""
+
+
 class YamlError(UserError):
     """A text that is not valid YAML of this kind; the message has line and column."""
 
@@ -23,8 +29,11 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:
+            raise yaml.constructor.ConstructorError(None, None, _ANCHORS, event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             raise yaml.constructor.ConstructorError(
-                None, None, "anchors and aliases are not supported", event.start_mark
+                None, None, f"'{tag}' is not a supported tag: {_PLAIN}", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -48,14 +57,11 @@ class _Loader(yaml.SafeLoader):
         data.update(self.construct_mapping(node))
 
 
-def _refuse(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-    raise yaml.constructor.ConstructorError(
-        None, None, f"'{tag}' is not a supported tag: a recipe holds plain data only", node.start_mark
-    )
-
-
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > _DIGITS:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a number of {len(node.value):,} digits; at most {_DIGITS:,} are supported", node.start_mark
+        )
     return int(node.value, 0) if node.value[:2] in ("0x", "0o") else int(node.value)
 
 
@@ -82,9 +88,6 @@ for _name, _pattern, _first in _SCALARS:
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_yaml_map)
-for _tag in ("timestamp", "binary", "omap", "pairs", "set"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
-_Loader.add_constructor(None, _refuse)
 
 
 def parse(text: str, name: str) -> Any:
@@ -104,19 +107,32 @@ def parse(text: str, name: str) -> Any:
         raise YamlError(f"{name}, line {line}, column {column}: a control character; recipes are plain text") from None
     except RecursionError:
         raise YamlError(f"{name}: blocks are nested too deeply") from None
-    except ValueError as error:
-        raise YamlError(f"{name}: {error}") from None
 
 
 _MESSAGES = {
+    "a tag": f"tags are not supported: {_PLAIN}",
+    "tag handle": f"tags are not supported: {_PLAIN}",
+    "directive": "directives are not supported; text that begins with % needs quotes",
+    "incompatible YAML": "directives are not supported; text that begins with % needs quotes",
+    "an anchor": _ANCHORS,
+    "an alias": _ANCHORS,
+    "a block scalar": "nothing but a comment may follow | or > on its line: the text begins on the next line",
+    "escape": "an unknown escape in double quotes; write \\\\ for a backslash, or use single quotes",
     "cannot start any token": "an unexpected character; indent with spaces, not tabs, and quote special characters",
     "expected <block end>": "the indentation differs from that of the lines above",
     "mapping values are not allowed here": "an unexpected ':'; text that contains ': ' needs quotes",
+    "mapping keys are not allowed here": "an unexpected '?'; text that begins with '? ' needs quotes",
+    "sequence entries are not allowed here": "an unexpected '-'; a list begins on a line of its own",
     "could not find expected ':'": "a key without ':' after it",
     "found another document": "a second document begins; a recipe is a single document",
+    "expected '<document start>'": "nothing may follow here; is a bracket or a quote missing?",
+    "expected the node content": "a value is missing",
     "unexpected end of stream": "a quote is not closed",
+    "document separator": "a quote is not closed",
 }
-"""Part of a message of PyYAML -> the message that replaces it."""
+"""Part of a message of PyYAML -> the message that replaces it. Parts of its context come first."""
+
+_TOKENS = {"'<stream end>'": "the end", "'<scalar>'": "text"}
 
 _CONTEXTS = {"flow mapping": "the {…}", "flow sequence": "the […]", "block mapping": "the block", "quoted": "the text"}
 
@@ -124,9 +140,9 @@ _CONTEXTS = {"flow mapping": "the {…}", "flow sequence": "the […]", "block m
 def _explained(error: yaml.MarkedYAMLError) -> str:
     """An error of PyYAML for people who write recipes, with the line of the construct that it is in."""
     problem = str(error.problem or error.context)
-    words = next(
-        (words for part, words in _MESSAGES.items() if part in problem), problem.replace("'<stream end>'", "the end")
-    )
+    words = next((words for part, words in _MESSAGES.items() if part in f"{error.context} {problem}"), problem)
+    for token, name in _TOKENS.items():
+        words = words.replace(token, name)
     within = next((name for part, name in _CONTEXTS.items() if part in str(error.context)), None)
     if within is None or error.context_mark is None:
         return words
