@@ -23,7 +23,7 @@ from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
 from .experiment.run import Run, Step, open_run
 from .recipe.load import load_recipe
 from .recipe.resolved import ResolvedRecipe
-from .runtime.files import atomic_write, sha256_of, write_text
+from .runtime.files import atomic_write, read_file, sha256_of, write_text
 from .runtime.images import Channels, convert_image, find_images, is_image, open_image
 from .runtime.label_maps import read_label_map
 from .runtime.progress import ProgressDisplay, progress
@@ -96,6 +96,7 @@ __all__ = [
     "open_image",
     "open_run",
     "progress",
+    "read_file",
     "read_label_map",
     "read_weights",
     "sha256_of",

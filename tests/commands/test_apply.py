@@ -131,15 +131,19 @@ class TestWhatCannotBeTranslated:
         (inputs / "deep/c.tif").write_bytes(b"no image")
         (inputs / "broken.png").symlink_to("nowhere")
         (inputs / "bits.png").write_bytes(colour_png_of_16_bits(np.full((20, 12, 3), 4000)))
+        (inputs / "endless.png").symlink_to("/dev/zero")
+        os.mkfifo(inputs / "pipe.png")
         assert translate(run, inputs, "--out", out) == 2
         assert written(out) == {"b.png", "deep/d.png", "e.png"}
         assert capsys.readouterr().err.splitlines()[1:] == [
-            "translate-apply: 4 of 7 images could not be translated",
+            "translate-apply: 6 of 9 images could not be translated",
             f"  {inputs}/a.png: is empty (0 bytes)",
             f"  {inputs}/bits.png: the image holds 16-bit values within 3840 … 4095, of which Pillow reads the upper 8 "
             f"bits; {ONLY_8_BITS}",
             f"  {inputs}/broken.png: cannot be read: {os.strerror(errno.ENOENT)}",
             f"  {inputs}/deep/c.tif: is not an image, or of a format that Pillow cannot read",
+            f"  {inputs}/endless.png: is a device, not a file",
+            f"  {inputs}/pipe.png: is a pipe, not a file",
         ]
 
     def test_for_lack_of_memory_is_named_too(
@@ -240,6 +244,16 @@ class TestFaults:
             f"translate-apply: what to translate has 1 fault\n  --out  {out} is a file, not a folder\n"
         )
         assert out.read_text() == "mine"
+
+    @pytest.mark.parametrize("place", [".", "translated", "samples/new"])
+    def test_an_output_in_a_run_folder(self, run: Path, inputs: Path, place: str, capsys: Any) -> None:
+        before = sorted(run.rglob("*"))
+        assert translate(run, inputs, "--out", run / place) == 2
+        assert capsys.readouterr().err == (
+            f"translate-apply: what to translate has 1 fault\n"
+            f"  --out  {run / place} lies in the run folder {run}, whose files only training writes: choose another\n"
+        )
+        assert sorted(run.rglob("*")) == before
 
     def test_a_run_that_is_not_there(self, run: Path, inputs: Path, out: Path, fault: Any) -> None:
         wrong = run.with_name("ran")

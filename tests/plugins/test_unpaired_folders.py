@@ -518,6 +518,18 @@ class TestImageFaults:
         assert messages[7] == f"holds 16-bit values 0 … 4095; {ONLY_8_BITS}"
         assert list(temporary.iterdir()) == []
 
+    def test_what_is_no_file_is_not_opened(self, root: Path) -> None:
+        os.mkfifo(root / "trainA" / "pipe.png")
+        (root / "trainB" / "endless.png").symlink_to("/dev/zero")
+        (root / "trainB" / "nothing.png").symlink_to("nowhere")
+        assert [
+            (path.removeprefix(f"{root}/"), message) for path, message in faults_of(UnpairedFolders(str(root)))
+        ] == [
+            ("trainA/pipe.png", "is a pipe, not a file"),
+            ("trainB/endless.png", "is a device, not a file"),
+            ("trainB/nothing.png", "cannot be read: No such file or directory"),
+        ]
+
     def test_of_many_twenty_are_shown(self, root: Path) -> None:
         for number in range(33):
             (root / "trainA" / f"broken{number:02}.png").write_bytes(b"x")

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.recipe.faults import RECIPE, indented, printed
+from tests.reduced import make_images
 from translate_core.commands.run import main
 from translate_plugins.generators.resnet import ResNet
 
@@ -288,6 +289,25 @@ def test_a_folder_with_other_files(place: Path, capsys: pytest.CaptureFixture[st
     expected = "translate-run: thesis is not empty and is not a run folder (chapter.tex); choose another --out\n"
     assert printed(capsys, "r.yaml", "--out", "thesis") == (2, expected)
     assert os.listdir(place / "thesis") == ["chapter.tex"]
+
+
+@pytest.mark.parametrize("out", ["images/trainA", "images/testB/runs/first"])
+def test_a_folder_among_the_images(out: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_images("unpaired_folders", place / "images")
+    before = _contents(place)
+    folder = "/".join(out.split("/")[:2])
+    data = "data={type: unpaired_folders, root: images, transform: {resize: 16, crop: 16}}"
+    assert printed(capsys, "r.yaml", "--set", data, "--out", out) == (
+        2,
+        f"translate-run: {out} lies in {folder}, where the dataset looks for images, and would find the run's sample "
+        f"pictures: choose another --out\n",
+    )
+    assert _contents(place) == before
+
+
+def test_a_recipe_that_is_a_pipe(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(place / "pipe.yaml")
+    assert printed(capsys, "pipe.yaml") == (2, "translate-run: pipe.yaml is a pipe, not a file\n")
 
 
 def test_a_file_for_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

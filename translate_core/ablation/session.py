@@ -21,7 +21,8 @@ from translate_core.runtime.device import choose_device
 from translate_core.runtime.files import PART
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
-from translate_core.storage.run_folder import LOCK, RunFolder, default_folder
+from translate_core.storage.names import LOCK
+from translate_core.storage.run_folder import RunFolder, default_folder
 from translate_core.training.trainer import DivergedError
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -89,6 +90,8 @@ class Dataset(ABC):
     size: (height, width) of every training image, or None when images differ in size.
     train: the training images.
     test: the test images by domain, possibly empty.
+    folders: the folders in which `open` looks for images, with their sub-folders; empty by default. A run is not
+    written into them: its sample pictures would be found as images.
     """
 
     domains: tuple[str, ...] = ("A", "B")
@@ -98,6 +101,7 @@ class Dataset(ABC):
     size: tuple[int, int] | None
     train: TrainSplit
     test: Mapping[str, TestSplit]
+    folders: Sequence[Path] = ()
 
     operation_keys: frozenset[str] = frozenset()
     """Options that state where the images are, not which they are (`root`); they may differ when a run is resumed."""

@@ -193,7 +193,7 @@ def open_run(
             yield Run(Trainer(build(resolved, dataset, shapes, place, ranks)))
             return
         run_folder = RunFolder(Path(folder))
-        _check_folder(run_folder)
+        _check_folder(run_folder, dataset)
         ranks.barrier()
         if ranks.first:
             stack.enter_context(run_folder.locked())
@@ -230,8 +230,15 @@ def opened_data(recipe: ResolvedRecipe, ranks: Ranks) -> Iterator[Dataset]:
         dataset.close()
 
 
-def _check_folder(folder: RunFolder) -> None:
-    """Raises UserError for a folder with files that is not a run folder."""
+def _check_folder(folder: RunFolder, dataset: Dataset) -> None:
+    """Raises UserError for a folder among the images of the dataset, and for one with files that holds no run."""
+    place = folder.path.resolve()
+    for images in dataset.folders:
+        if images.resolve() in (place, *place.parents):
+            raise UserError(
+                f"{folder.path} lies in {images}, where the dataset looks for images, and would find the run's sample "
+                f"pictures: choose another --out"
+            )
     unknown = [] if folder.exists() else folder.unknown_files()
     if unknown:
         raise UserError(

@@ -40,7 +40,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     shipped = shipped_recipes()
     name = path.as_posix()
-    if path.is_file() or (path.is_dir() and name not in shipped):
+    if path.exists() and not (path.is_dir() and name in shipped):
         return path  # a folder is reported by the function that reads the file
     if name in shipped:
         return shipped[name]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from translate_core.errors import UserError
 
 PART = ".part"
 """Suffix of a file that is not whole yet."""
@@ -48,7 +51,33 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file, or of the file that a link leads to.
+
+    A pipe or a device is not opened: reading it may take forever, or all memory. Raises UserError for those, OSError
+    for a file that cannot be read.
+    """
+    _check_regular(path)
+    return path.read_bytes()
+
+
+def _check_regular(path: Path) -> None:
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise UserError(f"is {_KINDS.get(kind, 'something else')}, not a file")
+
+
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal. Raises as `read_file`."""
+    _check_regular(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

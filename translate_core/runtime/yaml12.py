@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from translate_core.errors import UserError, no_file
-
+from translate_core.runtime.files import read_file
 
 _ANCHORS = "anchors and aliases are not supported; text that begins with & or * needs quotes"
 _PLAIN = "a recipe holds plain data only"
@@ -152,9 +152,11 @@ def _explained(error: yaml.MarkedYAMLError) -> str:
 def read(path: Path) -> Any:
     """The data of a YAML file. Raises YamlError for a file that cannot be read or is not valid."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+        text = read_file(path).decode("utf-8")
+    except FileNotFoundError:
         raise YamlError(no_file(path)) from None
+    except UserError as error:
+        raise YamlError(no_file(path) if path.is_dir() else f"{path} {error}") from None
     except UnicodeDecodeError:
         raise YamlError(f"{path} is not a YAML file: it has bytes that are not UTF-8 text") from None
     except OSError as error:

@@ -19,13 +19,8 @@ from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.files import PART, write_text
 from translate_core.storage.checkpoints import Checkpoints
+from translate_core.storage.names import LOCK, PLUGINS, RECIPE, RECORD, RESULTS
 from translate_core.storage.record import EarlyEnd, early_end
-
-RECIPE = "recipe.yaml"
-RECORD = "run.json"
-RESULTS = "results.json"
-LOCK = ".lock"
-PLUGINS = "plugins"
 
 
 def default_folder(recipe: Path, overrides: Mapping[str, Any], operation: frozenset[str]) -> Path:

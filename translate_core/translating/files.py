@@ -8,9 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
-from translate_core.runtime.files import atomic_write
+from translate_core.runtime.files import atomic_write, read_file
 from translate_core.runtime.images import SUFFIXES, find_images, open_image
 from translate_core.runtime.progress import progress
+from translate_core.storage.names import enclosing_run
 
 Translate = Callable[[Image.Image], list[Image.Image]]
 """From the image in a file to its translations, one a sample."""
@@ -27,9 +28,9 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
     `.png`. If `out` lies inside an input folder, the files in it are not inputs.
 
     Raises FaultsError for inputs that do not exist or hold no images, for two that would be written to the same file,
-    and when an input would be overwritten.
+    when an input would be overwritten, and for results in a run folder.
     """
-    faults = [Fault("--out", f"{out} is a file, not a folder")] if out.is_file() else []
+    faults = _faults_of_out(out)
     sources: dict[Path, Path] = {}
     for given in inputs:
         try:
@@ -46,6 +47,15 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
     if faults:
         raise FaultsError("what to translate", faults)
     return sources
+
+
+def _faults_of_out(out: Path) -> list[Fault]:
+    if out.is_file():
+        return [Fault("--out", f"{out} is a file, not a folder")]
+    run = enclosing_run(out)
+    if run is not None:
+        return [Fault("--out", f"{out} lies in the run folder {run}, whose files only training writes: choose another")]
+    return []
 
 
 def _find(given: Path, out: Path) -> dict[Path, Path]:
@@ -76,7 +86,7 @@ def read_examples(choices: Sequence[str]) -> dict[str, Image.Image]:
     examples: dict[str, Image.Image] = {}
     for name, path in _named("--choose", choices, "IMAGE, such as style=boot.png", "names two images for", faults):
         try:
-            examples[name] = open_image(Path(path).read_bytes())
+            examples[name] = open_image(read_file(Path(path)))
         except UserError as error:
             faults.append(Fault(f"--choose {name}", f"{path} {error}"))
         except OSError as error:
@@ -119,7 +129,7 @@ def translate_files(translate: Translate, out: Path, jobs: Mapping[Path, Path]) 
     with progress("translating", len(jobs), "images", announce=False) as advance:
         for target, source in jobs.items():
             try:
-                images = translate(open_image(source.read_bytes()))
+                images = translate(open_image(read_file(source)))
             except UserError as error:
                 faults.append(Fault(str(source), str(error)))
             except OSError as error:

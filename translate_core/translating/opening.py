@@ -19,8 +19,9 @@ from translate_core.recipe.resolver import resolve
 from translate_core.runtime.console import warn
 from translate_core.storage.checkpoints import Checkpoint, Checkpoints, DamagedError
 from translate_core.storage.checkpoints import load as load_checkpoint
+from translate_core.storage.names import RECIPE, RECORD
 from translate_core.storage.record import FORMAT
-from translate_core.storage.run_folder import RECIPE, RECORD, RunFolder
+from translate_core.storage.run_folder import RunFolder
 from translate_core.storage.trust import check_code
 from translate_core.training.build import build_networks
 

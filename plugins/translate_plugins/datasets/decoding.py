@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from translate_core import DataError, Fault, UserError, open_image, progress
+from translate_core import DataError, Fault, UserError, open_image, progress, read_file
 
 from .contents import Content
 from .listing import Folder, Listing, Part
@@ -162,7 +162,7 @@ def _in_order(files: Sequence[_File], contents: Mapping[str, Content], parts: Pa
 
 def _decode(file: _File, contents: Mapping[str, Content], parts: Parts) -> _Decoded | Fault:
     try:
-        data = file.path.read_bytes()
+        data = read_file(file.path)
         image = open_image(data)
         if len(file.domains) > 1:
             images = parts(image)

@@ -72,6 +72,8 @@ class ImageFiles(Dataset):
         if self._download is not None and not self._root.exists():
             self._download.fetch(self._root)
         listing = self._list()
+        parts = (listing.train, listing.test)
+        self.folders = [self._root / folder.name for part in parts for folder in part.folders]
         decoded = decode(self._root, listing, self._transform, self._contents, self.parts)
         self._store = decoded.store
         self._fingerprint = decoded.fingerprint
