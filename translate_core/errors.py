@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ _STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 class UserError(ValueError):
     """An error of the user's. The message is complete: it is shown without a traceback."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or SIGTERM. A KeyboardInterrupt that is not one of these was raised by a component."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +144,19 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{raised_at(error)}"
 
 
+def written_in(component: object) -> str:
+    """`Decay (mine.py)`: the class of a component and its file, for messages about what one of its methods returns."""
+    module = sys.modules.get(type(component).__module__)
+    file = getattr(module, "__file__", None)
+    return type(component).__name__ + (f" ({Path(file).name})" if file else "")
+
+
 def ended_by_component(error: BaseException, which: str = "a component") -> str | None:
     """The message for an exception that would end the program in silence, such as SystemExit.
 
     None for any other exception, and where no component raised it. which: the subject of the message.
     """
+    if isinstance(error, Interrupted):
+        return None
     place = raised_at(error) if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) else ""
     return f"{which} tried to end the program with {error!r}{place}: it must raise an error instead" if place else None

@@ -130,8 +130,8 @@ EQUATIONS = [
                 "the method has no network 'G'. It has: G_AB, G_BA, D_A, D_B"),
     broken_loss("an attribute that does not exist", "return {'x': tensors.fake_C.mean()}",
                 "failed: AttributeError: CycleGAN has no network, tensor or attribute 'fake_C' (bad.py, line 9)"),
-    broken_loss("no names", "return x.mean()", "must return named scalars, such as {'rec_A': tensor(0.5)}, not Tensor"),
-    broken_loss("no scalars", "return {'x': x}", "must return named scalars, such as {'rec_A': tensor(0.5)}, "
+    broken_loss("no names", "return x.mean()", "L (bad.py) must return named scalars, such as {'rec_A': tensor(0.5)}, not Tensor"),
+    broken_loss("no scalars", "return {'x': x}", "L (bad.py) must return named scalars, such as {'rec_A': tensor(0.5)}, "
                 "not {'x': 'a tensor of shape (1, 3, 24, 24)'}"),
     Case("losses that train nothing", ("plugins=[bad.py]", "losses={l: {type: l}}"),
          "losses  none of them trains G_AB, G_BA, which this run needs: add one that depends on it",

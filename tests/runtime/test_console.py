@@ -21,6 +21,7 @@ ENDINGS = {
     "SystemExit(3)": "raise SystemExit(3)",
     "SystemExit('enough')": "sys.exit('enough')",
     "BrokenPipeError(32, 'Broken pipe')": "raise BrokenPipeError(32, 'Broken pipe')",
+    "KeyboardInterrupt()": "raise KeyboardInterrupt",
     "Ended()": "raise Ended",
 }
 
@@ -124,11 +125,16 @@ def test_a_component_that_ends_the_program_is_a_fault(
     line = next(number for number, code in enumerate(text.splitlines(), 1) if ENDINGS[ending] in code)
     recipe = write_recipe(**blocks(where))
     assert main([str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 2
-    which = "observer 'second' failed in on_step: it" if where == "observer" else "a component"
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"translate-run: {which} tried to end the program with {ending} (ending.py, line {line}): "
+    which = {
+        "dataset": "dataset 'ending' of plugin ending.py failed in open",
+        "worker": "dataset 'ending' of plugin ending.py failed",
+        "loss": "loss 'ending' of plugin ending.py failed in generator_loss",
+        "observer": "observer 'second' failed in on_step",
+    }[where]
+    assert (
+        f"translate-run: {which}: it tried to end the program with {ending} (ending.py, line {line}): "
         "it must raise an error instead"
-    )
+    ) in capsys.readouterr().err.splitlines()
     assert not (tmp_path / "run" / "results.json").exists()
     # Observers are closed in reverse order, whatever was raised.
     stopped = (tmp_path / "trace").read_text().splitlines() if where != "dataset" else []

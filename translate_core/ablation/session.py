@@ -13,7 +13,7 @@ from translate_core.ablation.file import parse_ablation
 from translate_core.ablation.report import TABLE, TABLE_CSV, Tables, print_trials
 from translate_core.ablation.trial import Trial
 from translate_core.ablation.validation import Validation
-from translate_core.errors import UserError
+from translate_core.errors import Interrupted, UserError
 from translate_core.experiment.session import train
 from translate_core.recipe.overrides import Overrides
 from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, inform, user_fault
@@ -135,7 +135,7 @@ class _Session:
             outcome = train(recipe, trial.folder.path, self.device_name, fresh=False, command=self.command, stop=stop)
             if outcome.finished and not trial.finished:
                 raise UserError(f"{trial.folder.path} lacks its final results; remove it to train this run again")
-        except KeyboardInterrupt:
+        except Interrupted:
             raise
         except BaseException as error:  # also SystemExit out of a component, which must not end the others
             if self.ranks.count > 1 and not isinstance(error, DivergedError):

@@ -53,7 +53,7 @@ class _Recorder(Network):
         self._outputs: dict[str, Any] = {}
         self._count = 0
 
-    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _computed(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._calls.reached.add(self.role.name)
         call = Call(self.role.name, "" if function is self.module else function.__name__, args, kwargs)
         self._record(call.changed(lambda tensor: tensor.detach().clone()))

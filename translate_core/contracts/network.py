@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from translate_core.contracts.role import Role
+from translate_core.errors import UserError, written_in
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Network:
         self._precision = precision
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._compiled: dict[str, Callable[..., Any]] | None = None
+        self._forms: dict[tuple[object, ...], object] = {}
         self.frozen = False
 
     def freeze(self, frozen: bool) -> None:
@@ -82,7 +84,7 @@ class Network:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the module; outputs are at least float32."""
-        return self._call(self.module, args, kwargs)
+        return self._call("forward", self.module, args, kwargs)
 
     def after_update(self) -> None:
         """Calls the module's own `after_update`, if it has one. Called after each update of it, under no_grad."""
@@ -100,11 +102,27 @@ class Network:
             value = self._compiled.setdefault(name, torch.compile(value))
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            return self._call(value, args, kwargs)
+            return self._call(name, value, args, kwargs)
 
         return method
 
-    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        output = self._computed(function, args, kwargs)
+        self._check(name, args, output)
+        return output
+
+    def _check(self, name: str, args: tuple[Any, ...], output: Any) -> None:
+        """Raises UserError for an output of another form than that of an earlier call with inputs of these sizes."""
+        sizes = tuple(arg.shape[1:] if isinstance(arg, Tensor) else None for arg in args)
+        form = _form(output, sized=None not in sizes)
+        known = self._forms.setdefault((name, self.module.training, *sizes), form)
+        if form != known:
+            raise UserError(
+                f"{self.role.name}, {written_in(self.module)}, returned {form} from {name}, and {known} before for "
+                f"inputs of the same sizes"
+            )
+
+    def _computed(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         calls = self._calls
         calls.reached.add(self.role.name)
         frozen = not self.frozen and calls.trained is not None and self.role.name not in calls.trained
@@ -135,6 +153,17 @@ def evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+def _form(value: Any, *, sized: bool) -> object:
+    """The type of an output and of what is in it; where `sized`, with the sizes of its tensors without the first."""
+    if isinstance(value, Tensor):
+        return f"(N, {', '.join(map(str, value.shape[1:]))})" if sized else "a tensor"
+    if isinstance(value, dict):
+        return {key: _form(item, sized=sized) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_form(item, sized=sized) for item in value]
+    return repr(value) if value is None else type(value).__name__
 
 
 def _at_least_float32(output: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate_core.contracts.observer import Result
+from translate_core.experiment.component_faults import component_faults
 from translate_core.experiment.run import Run, open_run
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.console import inform
@@ -28,7 +29,7 @@ class Outcome:
 
 def train(recipe: ResolvedRecipe, folder: Path, device: str, *, fresh: bool, command: str, stop: StopSignal) -> Outcome:
     """Trains a run, or continues the one in the folder. command: how the user continues it, for messages."""
-    with open_run(recipe, device=device, folder=folder, fresh=fresh) as run:
+    with component_faults(recipe, folder), open_run(recipe, device=device, folder=folder, fresh=fresh) as run:
         first = run.assembly.ranks.first
         if run.finished:
             if first:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from translate_core.errors import UserError, ended_by_component
+from translate_core.runtime.signals import interruptible
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
 _REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
@@ -80,7 +81,7 @@ def user_fault(error: BaseException) -> str | None:
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
     if _is_out_of_memory(error):
         return (
-            f"the device has too little memory: {str(error).splitlines()[0]}\n"
+            f"the device has too little memory: {(str(error) or 'an allocation failed').splitlines()[0]}\n"
             f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
             f"networks; training.precision=bf16 halves what activations take"
         )
@@ -89,7 +90,7 @@ def user_fault(error: BaseException) -> str | None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # not imported here: only torch raises this error
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
 
 
 def guarded(command: str, body: Callable[[], int]) -> int:
@@ -99,12 +100,13 @@ def guarded(command: str, body: Callable[[], int]) -> int:
     its traceback). An exception that usually ends a program in silence, such as SystemExit, is a component's fault.
     """
     try:
-        return body()
-    except KeyboardInterrupt:
-        stderr.print(f"{command}: interrupted", markup=False)
-        return INTERRUPTED
+        with interruptible():
+            return body()
     except BaseException as error:
         message = user_fault(error)
+        if message is None and isinstance(error, KeyboardInterrupt):
+            stderr.print(f"{command}: interrupted", markup=False)
+            return INTERRUPTED
         if message is not None:
             stderr.print(f"{command}: {message}", style="red" if stderr.is_terminal else None, markup=False)
             return USER_FAULT

@@ -9,12 +9,31 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
+from translate_core.errors import Interrupted
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C inside raises Interrupted. Does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
 
 class StopSignal:
     """Handles SIGINT and SIGTERM while it is entered; does nothing outside the main thread.
 
     Inside `at_work` a signal only sets `requested`, so that the current step is finished and saved. At any other time,
-    such as during a download, and at a second Ctrl-C it raises KeyboardInterrupt.
+    such as during a download, and at a second Ctrl-C it raises Interrupted.
 
     requested: whether a stop was requested.
     """
@@ -47,5 +66,5 @@ class StopSignal:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._at_work or (self.requested and number == signal.SIGINT):
-            raise KeyboardInterrupt
+            raise Interrupted
         self.requested = True

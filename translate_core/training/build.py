@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from torch.amp.grad_scaler import GradScaler
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision, evaluation_mode
-from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order
+from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order, written_in
 from translate_core.recipe.ema import EMASettings, ema_settings
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import seeded
@@ -105,7 +105,17 @@ def open_data(recipe: ResolvedRecipe) -> Dataset:
     except ValueError as error:
         raise RecipeError(recipe.subject, [Fault("data", str(error))]) from None
     dataset.open()
+    _check_lengths(dataset)
     return dataset
+
+
+def _check_lengths(dataset: Dataset) -> None:
+    tests: list[tuple[str, Sized]] = [(f"test of {domain}", split) for domain, split in dataset.test.items()]
+    for name, split in [("train", dataset.train), *tests]:
+        try:
+            len(split)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"`len` of {name}, {written_in(split)}, fails: {error}") from error
 
 
 def sampling_of(recipe: ResolvedRecipe, ranks: Ranks) -> Sampling:

@@ -12,6 +12,7 @@ from translate_core.contracts.dataset import Item, TestSplit
 from translate_core.contracts.direction import Direction
 from translate_core.contracts.metric import Metric, SetMetric
 from translate_core.contracts.observer import Result, Sample
+from translate_core.errors import UserError, written_in
 from translate_core.runtime.randomness import Draws
 from translate_core.training.build import Assembly
 from translate_core.training.given import on_device
@@ -115,6 +116,8 @@ def _evaluate_direction(
         else:
             on = f"{comparison.output} against {comparison.reference} on {images}, {weights}"
             value = metric.compute()
+        if not isinstance(value, int | float):
+            raise UserError(f"metric '{comparison.metric}', {written_in(metric)}, must return a number, not {value!r}")
         yield Result(_name(comparison), value, name, metric.higher_is_better, on, metric.protocol)
 
 

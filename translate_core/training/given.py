@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from translate_core.contracts.dataset import to_unit_range
-from translate_core.contracts.given import Given, GivenKind, given_of
+from translate_core.contracts.given import GivenKind, given_of
 from translate_core.contracts.method import Method
 
 
@@ -38,8 +38,3 @@ def on_device(
 def kinds_of(method: Method) -> dict[str, GivenKind]:
     """The kind of each given tensor of a method, by name."""
     return {item.name: item.kind for item in given_of(method.given)}
-
-
-def draws_of(method: Method) -> tuple[Given, ...]:
-    """The given tensors that need another draw of the data, or another name than the dataset's."""
-    return tuple(item for item in given_of(method.given) if item.draw or item.of != item.name)

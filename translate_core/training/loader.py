@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from translate_core.contracts.dataset import Item, TrainSplit
 from translate_core.contracts.given import Given
-from translate_core.errors import UserError, ended_by_component
+from translate_core.errors import UserError, ended_by_component, raised_at
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
+from translate_core.training.workers import WorkerWatch, raise_file_limit
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,37 @@ class Sampling:
         ]
 
 
-class _Steps(TorchDataset[list[Item] | UserError]):
-    """Indexed by step: the micro-batches of that step.
+class DatasetError(Exception):
+    """An exception of a dataset, or a broken promise of one.
 
-    Where a component ends the program, the error for the user is returned: of a worker that ends nothing else is known.
+    text: what happened, without the name of the dataset. trace: the traceback of a loader process, which does not reach
+    this one otherwise.
     """
 
-    def __init__(self, split: TrainSplit, sampling: Sampling, given: tuple[Given, ...]) -> None:
+    def __init__(self, text: str, trace: str = "") -> None:
+        super().__init__(text, trace)
+        self.text = text
+        self.trace = trace
+
+    def __str__(self) -> str:
+        return f"{self.text}\n{self.trace}".rstrip()
+
+
+class _Steps(TorchDataset[list[Item] | Exception]):
+    """Indexed by step: the micro-batches of that step.
+
+    In a loader process an exception is returned, not raised: torch would keep of it a text only.
+    """
+
+    def __init__(
+        self, split: TrainSplit, sampling: Sampling, given: tuple[Given, ...], size: tuple[int, int] | None
+    ) -> None:
         self.split = split
+        self.size = size
         self.sampling = sampling
         self.given = given
-        self.epoch = sampling.epoch(len(split))
+        self.length = len(split)
+        self.epoch = sampling.epoch(self.length)
         self._order = lru_cache(maxsize=8)(self._shuffled)
 
     def __getstate__(self) -> dict[str, object]:
@@ -71,17 +93,27 @@ class _Steps(TorchDataset[list[Item] | UserError]):
         self.__dict__.update(state)
         self._order = lru_cache(maxsize=8)(self._shuffled)
 
-    def __getitem__(self, step: int) -> list[Item] | UserError:
-        epoch, micro_batches = self.sampling.places(step, self.epoch)
+    def __getitem__(self, step: int) -> list[Item] | Exception:
+        if get_worker_info() is None:
+            return self._load(step)
         try:
-            return [self._collate([self._draw(epoch, place) for place in places]) for places in micro_batches]
-        except KeyboardInterrupt:
-            raise
+            return self._load(step)
         except BaseException as error:
-            message = ended_by_component(error)
-            if message is None:
-                raise
-            return UserError(message)
+            return _portable(error)
+
+    def _load(self, step: int) -> list[Item]:
+        epoch, micro_batches = self.sampling.places(step, self.epoch)
+        loaded = [_collate([self._draw(epoch, place) for place in places]) for places in micro_batches]
+        for item in loaded:
+            self._check(item)
+        return loaded
+
+    def _check(self, item: Item) -> None:
+        """Raises DatasetError for images of another size than the dataset declares."""
+        for name, images in item.items():
+            if self.size is not None and images.dim() == 4 and images.shape[-2:] != self.size:
+                sizes = [f"{height}×{width}" for height, width in (images.shape[-2:], self.size)]
+                raise DatasetError(f"`draw` returns {name} of {sizes[0]}, and the dataset declares the size {sizes[1]}")
 
     def _draw(self, epoch: int, place: int) -> Item:
         """An example, with the tensors that further draws or other names add to it."""
@@ -90,7 +122,10 @@ class _Steps(TorchDataset[list[Item] | UserError]):
         for given in self.given:
             if given.draw not in examples:
                 examples[given.draw] = self._example(epoch, place, given.draw)
-        return {**item, **{given.name: examples[given.draw][given.of] for given in self.given}}
+        try:
+            return {**item, **{given.name: examples[given.draw][given.of] for given in self.given}}
+        except KeyError as error:
+            raise DatasetError(f"`draw` returns {', '.join(item)}, and the method needs {error}") from None
 
     def _example(self, epoch: int, place: int, draw: int) -> Item:
         """What the dataset gives at a place of an epoch. draw: 0, or the number of a further, independent draw."""
@@ -102,11 +137,43 @@ class _Steps(TorchDataset[list[Item] | UserError]):
 
     def _shuffled(self, epoch: int, draw: int) -> np.ndarray:
         further = ("draw", draw) if draw else ()
-        return numpy_generator(self.sampling.seed, "epoch", epoch, *further).permutation(len(self.split))
+        return numpy_generator(self.sampling.seed, "epoch", epoch, *further).permutation(self.length)
 
-    @staticmethod
-    def _collate(items: list[Item]) -> Item:
+
+def _collate(items: list[Item]) -> Item:
+    """The items as one batch. Raises DatasetError for items that differ in more than their values."""
+    if any(item.keys() != items[0].keys() for item in items[1:]) or not all(
+        isinstance(value, torch.Tensor) for item in items for value in item.values()
+    ):
+        raise DatasetError(_unlike(items))
+    try:
         return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+    except (RuntimeError, TypeError):
+        raise DatasetError(_unlike(items)) from None
+
+
+def _unlike(items: Sequence[Item]) -> str:
+    listed = sorted({", ".join(f"{name}: {_described(value)}" for name, value in item.items()) for item in items})
+    seen = "; then ".join(listed)
+    return f"`draw` must return tensors of the same names, shapes and types each time, and returns {seen}"
+
+
+def _described(value: object) -> str:
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+
+
+def _portable(error: BaseException) -> Exception:
+    """An exception of a loader process as one that can be sent to the training process."""
+    if isinstance(error, UserError):
+        return UserError(str(error))
+    ended = ended_by_component(error, "it")
+    if ended is not None:
+        return DatasetError(ended, traceback.format_exc())
+    if isinstance(error, DatasetError | MemoryError | OSError):
+        return error
+    return DatasetError(f"{type(error).__name__}: {error}{raised_at(error)}", traceback.format_exc())
 
 
 class _From(Sampler[int]):
@@ -128,14 +195,16 @@ def load_steps(
     stop: int,
     workers: int = 0,
     pin_memory: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[list[Item]]:
     """The micro-batches of steps `start` … `stop` - 1, prefetched by `workers` processes (0: loaded in this one).
 
-    given: tensors that need another draw of the data, or another name than the dataset's.
-    Raises UserError where a dataset ended the program that drew from it.
+    given: what the method needs: tensors of the dataset, some under another name or of a further draw.
+    size: of every image, None where images differ.
+    Raises what the dataset raises; in a loader process, a DatasetError in place of most of it.
     """
     loaded = DataLoader(
-        _Steps(split, sampling, given),
+        _Steps(split, sampling, given, size),
         batch_size=None,
         sampler=_From(start, stop),
         num_workers=workers,
@@ -143,10 +212,25 @@ def load_steps(
         worker_init_fn=_quiet if workers else None,
         generator=torch.Generator(),
     )
-    for micro_batches in loaded:
-        if isinstance(micro_batches, UserError):
+    for micro_batches in _watched(loaded, workers) if workers else loaded:
+        if isinstance(micro_batches, Exception):
             raise micro_batches
         yield micro_batches
+
+
+def _watched(loaded: DataLoader[list[Item] | Exception], workers: int) -> Iterator[list[Item] | Exception]:
+    """What loader processes load; their death is reported here. Raises WorkerError."""
+    raise_file_limit(workers)
+    watch = WorkerWatch(workers)
+    steps = iter(loaded)
+    with watch.installed():
+        while True:
+            with watch.waiting():
+                try:
+                    micro_batches = next(steps)
+                except StopIteration:
+                    return
+            yield micro_batches
 
 
 def _quiet(worker: int) -> None:

@@ -13,7 +13,7 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls
 from translate_core.contracts.update import Update
-from translate_core.errors import UserError
+from translate_core.errors import UserError, written_in
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.side import SideOptimizer
 
@@ -40,7 +40,10 @@ class WeightedLoss:
         if not isinstance(parts, Mapping) or not all(
             isinstance(value, Tensor) and value.dim() == 0 for value in parts.values()
         ):
-            raise UserError(f"must return named scalars, such as {{'rec_A': tensor(0.5)}}, not {_described(parts)}")
+            raise UserError(
+                f"{written_in(self.loss)} must return named scalars, such as {{'rec_A': tensor(0.5)}}, "
+                f"not {_described(parts)}"
+            )
         weight = self._weight_at(tensors.step) if self.weighted(side) else 1.0
         return {part: value * weight for part, value in parts.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from translate_core.contracts.schedule import Schedule
+from translate_core.errors import UserError, written_in
 from translate_core.runtime.ranks import Ranks
 
 
@@ -29,8 +31,14 @@ class WatchedSchedule:
         self._counts: dict[str, int] = {}
 
     def factor(self, step: int) -> float:
-        """The factor of the schedule at a step."""
-        return self._schedule.factor(step)
+        """The factor of the schedule at a step. Raises UserError for what is no finite number of at least 0."""
+        factor = self._schedule.factor(step)
+        if isinstance(factor, int | float) and 0 <= factor < math.inf:
+            return factor
+        raise UserError(
+            f"schedule {written_in(self._schedule)} returns {factor!r} for step {step}: "
+            f"`factor` must return a finite number of at least 0"
+        )
 
     def add(self, total: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Adds the detached losses of one update on one micro-batch: their sum, and each under its logged name."""

@@ -80,6 +80,12 @@ def build_optimizer(
     sets = [(name, block, common)] if common else []
     sets += [(f"{name}/{owner}", own[owner], list(each)) for owner, each in parameters.items() if owner in own and each]
     optimizers = [build(params=each) for _, build, each in sets]
+    for made in optimizers:
+        if not isinstance(made, torch.optim.Optimizer):
+            registered = block.registration
+            raise ValueError(
+                f"{registered.name} of plugin {registered.owner} must return a torch.optim.Optimizer, not {made!r}"
+            )
     optimizer: torch.optim.Optimizer = optimizers[0]
     for other in optimizers[1:]:
         for group in other.param_groups:

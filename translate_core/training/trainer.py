@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 from translate_core.contracts.dataset import Item
+from translate_core.contracts.given import given_of
 from translate_core.contracts.length import Length
 from translate_core.contracts.method import Method
 from translate_core.contracts.observer import Result, RunInfo
-from translate_core.errors import UserError
+from translate_core.errors import Interrupted, UserError
 from translate_core.runtime.randomness import Draws
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage import weights
@@ -23,7 +25,8 @@ from translate_core.storage.record import EarlyEnd, early_end
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly
 from translate_core.training.evaluation import evaluate, metric_names, samples
-from translate_core.training.given import draws_of, kinds_of, on_device
+from translate_core.training.first_not_finite import FirstNotFinite
+from translate_core.training.given import kinds_of, on_device
 from translate_core.training.loader import load_steps
 from translate_core.training.micro_batch import Binding, DuePhase, MicroBatch
 from translate_core.training.watchers import PARTS, Watchers
@@ -54,6 +57,8 @@ class Trainer:
     results: list[Result] = field(default_factory=list)
     _evaluated_at: int | None = None
     _saved_at: int | None = None
+    _updating: bool = False
+    _first_not_finite: FirstNotFinite = field(default_factory=FirstNotFinite)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from a checkpoint. Raises UserError when it belongs to another recipe."""
@@ -78,10 +83,23 @@ class Trainer:
                     self.watchers.start(self.assembly.recipe.observers, self._info(self.folder))
                 self._train(stop)
             except BaseException as error:
+                self._save_before_leaving(error)
                 self.watchers.stop(self.step, False, error)
                 raise
             self.watchers.stop(self.step, self.finished)
         return self.finished
+
+    def _save_before_leaving(self, error: BaseException) -> None:
+        """Saves the steps since the last checkpoint where an error between two steps ends the session.
+
+        Not where nothing was saved before: then the corrected command may start again, also with another recipe.
+        """
+        if self.folder is None or self.assembly.ranks.count > 1 or self._updating or self.finished:
+            return
+        if isinstance(error, Interrupted | DivergedError) or self._saved_at in (None, self.step):
+            return
+        with suppress(Exception):  # the first error is the one to report
+            self.save()
 
     def _train(self, stop: StopSignal) -> None:
         for _ in self.steps():
@@ -100,9 +118,7 @@ class Trainer:
             return
         workers = assembly.recipe.training.workers
         pin_memory = assembly.device.type == "cuda"
-        train = assembly.dataset.train
-        given = draws_of(assembly.method)
-        for batch in load_steps(train, assembly.sampling, given, self.step, assembly.length, workers, pin_memory):
+        for batch in self._load(self.step, assembly.length, workers, pin_memory):
             yield self.update(batch)
 
     def update(self, batch: Sequence[Item]) -> dict[str, Tensor]:
@@ -111,6 +127,7 @@ class Trainer:
         Returns the weighted losses by name, averaged over the micro-batches; 0-d tensors on the device. Does not
         synchronise.
         """
+        self._updating = True
         assembly = self.assembly
         due = self._due_phases(assembly.freeze(self.step))
         count = len(batch)
@@ -135,12 +152,19 @@ class Trainer:
         means = sums if count == 1 else {name: value / count for name, value in sums.items()}
         losses_of_step = {**means, **norms}
         assembly.last_losses.update(losses_of_step)
+        self._first_not_finite.update(self.step, means)
+        self._updating = False
         return losses_of_step
 
     def batch(self, step: int) -> list[Item]:
         """The micro-batches of a step, loaded in this process."""
-        assembly = self.assembly
-        return next(load_steps(assembly.dataset.train, assembly.sampling, draws_of(assembly.method), step, step + 1))
+        return next(self._load(step, step + 1))
+
+    def _load(self, start: int, stop: int, workers: int = 0, pin_memory: bool = False) -> Iterator[list[Item]]:
+        dataset, given = self.assembly.dataset, given_of(self.assembly.method.given)
+        return load_steps(
+            dataset.train, self.assembly.sampling, given, start, stop, workers, pin_memory, size=dataset.size
+        )
 
     def tensors(self, item: Item, *, grad: bool) -> Method:
         """The tensors of one micro-batch, with the draws of the next step."""
@@ -331,9 +355,11 @@ class Trainer:
             raise self._diverged(bad)
 
     def _diverged(self, bad: Sequence[str]) -> DivergedError:
+        first = self._first_not_finite.first()
+        began = "" if first is None else f" It began with the loss {first[0]} in step {first[1]}."
         return DivergedError(
             f"training has diverged: at step {self.step} {', '.join(bad[:4])} "
-            f"{'is' if len(bad) < 2 else 'are'} not finite. Nothing was saved since the last checkpoint; "
+            f"{'is' if len(bad) < 2 else 'are'} not finite.{began} Nothing was saved since the last checkpoint; "
             f"try a lower optimizer.lr, or training.precision bf16 or fp32 in place of fp16"
         )
 

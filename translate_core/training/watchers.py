@@ -10,7 +10,7 @@ from typing import Any
 
 from translate_core.components.blocks import Block
 from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
-from translate_core.errors import UserError, ended_by_component, raised_at
+from translate_core.errors import Interrupted, UserError, ended_by_component, raised_at
 from translate_core.runtime.console import user_fault, warn
 from translate_core.storage.checkpoints import States
 
@@ -138,7 +138,7 @@ def _blamed(name: str, component: Callable[..., Any], event: str) -> Iterator[No
     """
     try:
         yield
-    except KeyboardInterrupt:
+    except Interrupted:
         raise
     except UserError as error:
         raise ObserverError(f"observer '{name}': {error}") from error
