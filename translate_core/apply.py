@@ -2,7 +2,7 @@
 
 import sys
 
-from translate_core.commands.apply import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from translate_core.program import translate_apply
+
+    sys.exit(translate_apply())

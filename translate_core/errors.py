@@ -14,6 +14,15 @@ from typing import Any
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 
+_MOST = 100
+"""Faults that one message lists."""
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most that many characters; a longer one ends in `…`."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class UserError(ValueError):
     """An error of the user's. The message is complete: it is shown without a traceback."""
 
@@ -51,10 +60,13 @@ class FaultsError(UserError):
         lines = [
             f"  {fault.path:<{width}}  {fault.message.replace(chr(10), indent)}"
             if len(fault.path) <= width
-            else f"  {fault.path}{indent}{fault.message.replace(chr(10), indent)}"
-            for fault in self.faults
+            else f"  {cut(fault.path, 200)}{indent}{fault.message.replace(chr(10), indent)}"
+            for fault in self.faults[:_MOST]
         ]
-        return "\n".join([f"{self.subject} has {count} fault{'s' if count > 1 else ''}", *lines])
+        if count > _MOST:
+            lines.append(f"  … and {count - _MOST:,} more")
+        shown = [cut(line, 2000) for line in "\n".join(lines).split("\n")]
+        return "\n".join([f"{self.subject} has {count:,} fault{'s' if count > 1 else ''}", *shown])
 
 
 class RecipeError(FaultsError):
@@ -97,13 +109,18 @@ def no_file(path: Path) -> str:
 def in_order(faults: Iterable[Fault], data: Mapping[str, Any]) -> list[Fault]:
     """Faults in the order of their keys in the recipe; faults of missing keys come last in their block."""
 
+    positions: dict[int, dict[str, int]] = {}  # of the keys of each mapping
+
     def place(fault: Fault) -> list[int]:
         places = []
         inside: Any = data
         for key in fault.path.split("."):
-            keys = [str(item) for item in (inside if isinstance(inside, Mapping) else ())]
-            places.append(keys.index(key) if key in keys else len(keys))
-            inside = inside.get(key) if isinstance(inside, Mapping) else None
+            keys = inside if isinstance(inside, Mapping) else {}
+            found = positions.setdefault(id(inside), {})
+            if len(found) != len(keys):
+                found.update({str(item): index for index, item in enumerate(keys)})
+            places.append(found.get(key, len(keys)))
+            inside = keys.get(key)
         return places
 
     return sorted(faults, key=place)
@@ -141,7 +158,7 @@ def explain(error: Exception) -> str:
     """The message for an exception of a component: of a ValueError its text, else its type, text and place."""
     if isinstance(error, ValueError):
         return str(error)
-    return f"{type(error).__name__}: {error}{raised_at(error)}"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{raised_at(error)}"  # torch adds its own frames
 
 
 def written_in(component: object) -> str:

@@ -227,7 +227,7 @@ def test_show_of_a_method_names_networks_and_tensors(capsys: pytest.CaptureFixtu
 
 def test_the_command_is_an_entry_point() -> None:
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert 'translate-plugins = "translate_core.commands.plugins:main"' in pyproject
+    assert 'translate-plugins = "translate_core.program:translate_plugins"' in pyproject
 
 
 def test_without_a_subcommand_the_usage_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,4 +71,4 @@ def test_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_command_is_an_entry_point() -> None:
     pyproject = (REPOSITORY / "pyproject.toml").read_text()
-    assert 'translate-recipes = "translate_core.commands.recipes:main"' in pyproject
+    assert 'translate-recipes = "translate_core.program:translate_recipes"' in pyproject

@@ -170,4 +170,4 @@ class TestCommand:
         assert not out.exists()
         with pytest.raises(SystemExit):
             apply([str(plain), source, "--out", str(out), "--samples", "0"])
-        assert "must be at least 1, not 0" in capsys.readouterr().err
+        assert "must be 1 … 10,000, not 0" in capsys.readouterr().err

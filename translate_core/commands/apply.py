@@ -72,10 +72,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+_MOST_SAMPLES = 10_000
+"""All samples of an image are in memory before they are written."""
+
+
 def _positive(text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    if not 1 <= number <= _MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(f"must be 1 … {_MOST_SAMPLES:,}, not {number}")
     return number
 
 

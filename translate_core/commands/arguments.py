@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -38,6 +39,11 @@ def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
         import argcomplete
 
         argcomplete.autocomplete(parser)
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        try:
+            str(argument).encode()
+        except UnicodeEncodeError:
+            parser.error(f"{os.fsencode(argument)!r} is not UTF-8 text: rename the file or the folder")
     return parser.parse_args(arguments)
 
 

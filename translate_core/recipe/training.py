@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from translate_core.components.signature import options_of_group
 from translate_core.contracts.length import Length
@@ -45,7 +45,7 @@ class Training:
     batch_size: PositiveInt = 1
     accumulate: PositiveInt = 1
     seed: NonNegativeInt = 0
-    workers: NonNegativeInt = field(default=2, metadata=_OPERATION)
+    workers: Annotated[int, Field(ge=0, le=1024)] = field(default=2, metadata=_OPERATION)
     precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
     channels_last: bool = True
     compile: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -10,11 +9,12 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from translate_core.errors import UserError, ended_by_component
+from translate_core.errors import UserError, cut, ended_by_component
 from translate_core.runtime.signals import interruptible
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
-_REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
+_LONGEST = 2000
+"""Characters in a line of a message."""
 
 
 class _QuietOnceClosed(Console):
@@ -77,7 +77,7 @@ def user_fault(error: BaseException) -> str | None:
     """The message for an error that the user or a component caused; None for a defect of the engine."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _REFUSED_BY_SYSTEM:
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, BrokenPipeError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
     if _is_out_of_memory(error):
         return (
@@ -108,7 +108,8 @@ def guarded(command: str, body: Callable[[], int]) -> int:
             stderr.print(f"{command}: interrupted", markup=False)
             return INTERRUPTED
         if message is not None:
-            stderr.print(f"{command}: {message}", style="red" if stderr.is_terminal else None, markup=False)
+            shown = "\n".join(cut(line, _LONGEST) for line in message.split("\n"))
+            stderr.print(f"{command}: {shown}", style="red" if stderr.is_terminal else None, markup=False)
             return USER_FAULT
         stderr.print(traceback.format_exc().rstrip(), markup=False)
         stderr.print(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +31,33 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
+        written = part.stat().st_size if part.exists() else 0
         part.unlink(missing_ok=True)
+        number = _errno(error)
+        if number in _FULL:
+            raise UserError(_no_space(path, number, written)) from error
         raise
     sync_folder(path.parent)
+
+
+def _errno(error: BaseException) -> int | None:
+    """The number of the system's error behind an exception, which a library may replace, or tell in its text only."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError):
+            return chain.errno
+        chain = chain.__cause__ or chain.__context__
+    told = re.search(r"os error (\d+)", str(error))
+    return int(told[1]) if told else None
+
+
+def _no_space(path: Path, number: int, written: int) -> str:
+    free = shutil.disk_usage(path.parent).free
+    return (
+        f"{path} cannot be written: {os.strerror(number)}, after {written:,} bytes; {free:,} bytes are free there now. "
+        f"Make room, and run the same command again"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,6 +76,9 @@ def sync_folder(folder: Path) -> None:
     finally:
         os.close(descriptor)
 
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk, a quota or the largest size of a file is exhausted."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",

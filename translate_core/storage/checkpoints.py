@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import torch
 
 from translate_core.errors import UserError
-from translate_core.runtime.files import PART, atomic_write, sha256_of, write_text
+from translate_core.runtime.files import PART, atomic_write, read_file, sha256_of, write_text
+from translate_core.storage.models import FORMAT, CheckpointModel, check
 
-FORMAT = 1
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
@@ -66,7 +66,7 @@ class Checkpoint:
         for name, part in parts.items():
             try:
                 part.load_state_dict(states[name])
-            except (RuntimeError, ValueError, KeyError) as error:
+            except Exception as error:  # each part checks its own state, in its own way
                 raise UserError(f"{self.path} belongs to another recipe: {name} does not fit: {error}") from None
 
 
@@ -118,7 +118,8 @@ class Checkpoints:
             "rank_parts": [dict(states) for states in rank_parts],
         }
         with atomic_write(path) as part:
-            torch.save(content, part)
+            with part.open("wb") as stream:  # given a path, torch does not tell why it cannot write
+                torch.save(content, stream)
             write_text(digest_path(path), f"{sha256_of(part)}  {path.name}\n")
         for old in self.paths()[keep:]:
             old.unlink()
@@ -140,7 +141,11 @@ class Checkpoints:
             except DamagedError as error:
                 # Renamed, or it would count as one to keep, and would be the newest again next time.
                 path.rename(path.with_name(path.name + ".damaged"))
-                digest_path(path).unlink(missing_ok=True)
+                digest = digest_path(path)
+                if digest.is_dir():
+                    digest.rename(digest.with_name(f"{path.name}.damaged.sha256"))
+                else:
+                    digest.unlink(missing_ok=True)
                 before = "; the one before it is used" if path is not paths[-1] else ""
                 warn(f"{error}. It is now {path.name}.damaged{before}")
             except UserError as error:
@@ -164,10 +169,16 @@ def load(path: Path) -> Checkpoint:
     tensors, or has another format.
     """
     try:
-        expected = digest_path(path).read_text(encoding="utf-8").split()[0]
-    except (OSError, IndexError):
+        expected = read_file(digest_path(path)).decode("utf-8").split()[0]
+    except (OSError, ValueError, IndexError):
         raise DamagedError(f"{path} has no digest beside it ({digest_path(path).name})") from None
-    if sha256_of(path) != expected:
+    try:
+        digest = sha256_of(path)
+    except UserError as error:
+        raise DamagedError(f"{path} {error}") from None
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror}") from None
+    if digest != expected:
         raise DamagedError(f"{path} is damaged: its SHA-256 differs from the recorded one")
     try:
         with warnings.catch_warnings():
@@ -178,10 +189,20 @@ def load(path: Path) -> Checkpoint:
             f"{path} is refused: it is not a checkpoint of this software, which holds tensors and plain data only; "
             f"loading anything else could execute code"
         ) from None
-    keys = {"step", "record", "parts", "rank_parts"}
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not keys <= data.keys():
-        raise UserError(f"{path} is refused: it is not a checkpoint of this software, or its format is another version")
+    check(data, CheckpointModel, path)
+    match = _NAME.fullmatch(path.name)
+    if match and int(match[1]) != data["step"]:
+        raise UserError(f"{path} is refused: it holds step {data['step']}, not the step of its name")
+    _check_finite(path, data["parts"])
     return Checkpoint(path, data["step"], data["record"], data["parts"], data["rank_parts"])
+
+
+def _check_finite(path: Path, parts: States) -> None:
+    """Raises DamagedError for weights that are not finite: no training of this software saves them."""
+    for part, state in parts.items():
+        for key, value in state.items() if part.startswith(("networks/", "ema/")) else ():
+            if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all():
+                raise DamagedError(f"{path} is damaged: {key} of {part} has values that are not finite")
 
 
 def check_plain(value: object, path: str) -> None:

@@ -16,9 +16,8 @@ from translate_core.contracts.length import Length
 from translate_core.errors import UserError
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.files import sha256_of
+from translate_core.storage.models import FORMAT
 from translate_core.storage.trust import signature_of
-
-FORMAT = 1
 
 
 def make_record(recipe: ResolvedRecipe, dataset: Dataset, applied: Sequence[str], ranks: int) -> dict[str, Any]:
@@ -69,7 +68,8 @@ def early_end(record: Mapping[str, Any], length: int) -> EarlyEnd | None:
 
     length: of the run now, in steps.
     """
-    ended = EarlyEnd(**record["ended"]) if "ended" in record else None
+    given = record.get("ended")
+    ended = None if given is None else EarlyEnd(given["step"], given["length"], given["by"], given["reason"])
     return ended if ended is not None and length <= ended.length else None
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.files import PART, write_text
 from translate_core.storage.checkpoints import Checkpoints
+from translate_core.storage.models import RecordModel, ResultsModel, read_json
 from translate_core.storage.names import LOCK, PLUGINS, RECIPE, RECORD, RESULTS
 from translate_core.storage.record import EarlyEnd, early_end
 
@@ -76,13 +77,9 @@ class RunFolder:
     def record(self) -> dict[str, Any]:
         """What the run recorded about itself. Raises UserError when this is not a run folder."""
         try:
-            record = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
+            return read_json(self.path / RECORD, RecordModel)
         except FileNotFoundError:
             raise UserError(f"{self.path} is not a run folder: it has no {RECORD}") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.path / RECORD} cannot be read: {error}") from None
-        assert isinstance(record, dict)
-        return record
 
     def begin(self, record: Mapping[str, Any], recipe: ResolvedRecipe) -> None:
         """Writes the resolved recipe, copies of the recipe's plugin files and, last, the record."""
@@ -129,21 +126,26 @@ class RunFolder:
 
         The results are written before the last checkpoint, without which a run is not finished.
         """
-        path = self.path / RESULTS
-        if not path.exists():
-            return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            done, results = int(content["step"]), [Result(**result) for result in content["results"]]
-            finished = done >= steps or early_end(content, steps) is not None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} cannot be read: {error}; remove {self.path} to train this run again") from None
-        return results if finished and self.checkpoints.path(done).exists() else None
+            content = read_json(self.path / RESULTS, ResultsModel)
+        except FileNotFoundError:
+            return None
+        except UserError as error:
+            raise UserError(f"{error}; remove {self.path} to train this run again") from None
+        done = content["step"]
+        finished = done >= steps or early_end(content, steps) is not None
+        if not finished or not self.checkpoints.path(done).exists():
+            return None
+        names = [field.name for field in fields(Result)]
+        return [Result(**{name: result[name] for name in names}) for result in content["results"]]
 
     def set_aside(self) -> Path | None:
         """Renames an existing folder to `<name>.1`, `.2`, …; returns its new path."""
         if not self.path.exists():
             return None
+        here = Path.cwd()
+        if self.path.resolve() in (here, *here.parents):
+            raise UserError(f"{self.path} holds the current folder, so it cannot be moved aside: choose another --out")
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
             number += 1

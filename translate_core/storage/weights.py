@@ -73,9 +73,25 @@ def read_weights(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} is not a file of weights, or it is damaged") from None
     except Exception:  # torch raises many kinds of exceptions for other bytes
         raise UserError(f"{file} is not a file of weights, or it is damaged") from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{file} is not a state_dict: it must map names to tensors, and nothing else")
+    for key, value in state.items():
+        kind = _extraordinary(value)
+        if kind:
+            raise UserError(f"{file} holds a tensor that is {kind}: {key}. Save it as an ordinary tensor first")
     return dict(state)
+
+
+def _extraordinary(value: Tensor) -> str:
+    """What keeps a tensor from being copied into a network's own; empty if nothing does."""
+    if value.layout is not torch.strided:
+        return "sparse"
+    if value.device.type == "meta":
+        return "without values (on the meta device)"
+    if value.is_quantized:
+        return "quantised"
+    return "complex" if value.is_complex() else ""
 
 
 def clean(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

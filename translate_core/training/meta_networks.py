@@ -14,6 +14,7 @@ from translate_core.contracts.role import Role
 from translate_core.errors import UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
+from translate_core.training.size_limits import limited
 
 
 class MetaNetworks:
@@ -54,7 +55,7 @@ class MetaNetworks:
             self._fault(self._option_with_taps(network.role), str(error))
             return None
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), limited():
                 module: nn.Module = network.block(**given)
         except Exception as error:  # a component's constructor may raise anything
             component = network.block.registration.name

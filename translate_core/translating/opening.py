@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +19,6 @@ from translate_core.runtime.console import warn
 from translate_core.storage.checkpoints import Checkpoint, Checkpoints, DamagedError
 from translate_core.storage.checkpoints import load as load_checkpoint
 from translate_core.storage.names import RECIPE, RECORD
-from translate_core.storage.record import FORMAT
 from translate_core.storage.run_folder import RunFolder
 from translate_core.storage.trust import check_code
 from translate_core.training.build import build_networks
@@ -41,10 +39,13 @@ class OpenedRun:
 def open_run_folder(path: Path, checkpoint: int | str | os.PathLike[str] | None, trust: bool) -> OpenedRun:
     """The recipe and a checkpoint of a run. Raises as `Translator.load` does."""
     folder = _find_run(path)
-    record = _record_of(folder)
+    record = folder.record()
     data = read_recipe(folder.path / RECIPE)
     check_code(folder.path, data, record, trust)
     recipe = resolve(folder.path / RECIPE, data)
+    unknown = [name for name in record["applied"] if name not in recipe.networks]
+    if unknown:
+        raise UserError(f"{folder.path / RECORD} lists networks that its recipe does not have: {', '.join(unknown)}")
     chosen = _choose_checkpoint(folder.checkpoints, checkpoint)
     return OpenedRun(recipe, record["data"]["channels"], record["applied"], chosen)
 
@@ -74,13 +75,6 @@ def _find_run(path: Path) -> RunFolder:
         raise UserError(f"{path} is a file, not the folder of a run")
     beside = [item.name for item in path.parent.iterdir() if item.is_dir()] if path.parent.is_dir() else []
     raise UserError(f"there is no run folder {path}{did_you_mean(path.name, beside)}")
-
-
-def _record_of(folder: RunFolder) -> dict[str, Any]:
-    record = folder.record()
-    if record.get("format") != FORMAT:
-        raise UserError(f"{folder.path / RECORD} is not the record of a run, or its format is another version")
-    return record
 
 
 def _choose_checkpoint(checkpoints: Checkpoints, asked: int | str | os.PathLike[str] | None) -> Checkpoint:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 
 from translate_core import Dataset, Item, TestSplit, TrainSplit, UserError, numpy_generator
 
@@ -40,8 +40,8 @@ class Synthetic(Dataset):
 
     Args:
         size: height and width of the images, a multiple of 4; stripes are some 3 pixels wide at 64.
-        train: training images in each domain.
-        test: test images in each domain.
+        train: training images in each domain, at most a million: all are drawn before training.
+        test: test images in each domain, at most a million.
         seed: decides the scenes.
         flip: mirror each training image with a probability of one half.
         paired: train on pairs: B is the zebra of the scene that A shows with a horse. The test images do not change.
@@ -54,8 +54,8 @@ class Synthetic(Dataset):
     def __init__(
         self,
         size: Annotated[int, Field(ge=16, multiple_of=4)] = 64,
-        train: PositiveInt = 400,
-        test: PositiveInt = 64,
+        train: Annotated[int, Field(ge=1, le=1_000_000)] = 400,
+        test: Annotated[int, Field(ge=1, le=1_000_000)] = 64,
         seed: NonNegativeInt = 0,
         flip: bool = True,
         paired: bool = False,

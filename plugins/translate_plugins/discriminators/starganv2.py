@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from translate_plugins.halvings import Halvings
 from translate_plugins.preactivation import VectorEncoder, of_domain
 
 
@@ -39,7 +40,7 @@ class StarGANv2Discriminator(nn.Module):
         *,
         width: PositiveInt = 64,
         max_width: PositiveInt = 512,
-        downs: PositiveInt = 6,
+        downs: Halvings = 6,
     ) -> None:
         super().__init__()
         self.encoder = VectorEncoder(in_channels, width, max_width, downs)

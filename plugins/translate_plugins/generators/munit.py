@@ -6,6 +6,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from translate_plugins.generators.resnet import ResidualBlock
+from translate_plugins.halvings import Halvings
 from translate_plugins.norms import AdaIN, SampleNorm, norm_layer
 from translate_plugins.padding import PADS
 
@@ -77,10 +78,10 @@ class MUNITGenerator(nn.Module):
         out_channels: int,
         *,
         width: PositiveInt = 64,
-        downs: PositiveInt = 2,
+        downs: Halvings = 2,
         blocks: PositiveInt = 4,
         style_channels: PositiveInt = 8,
-        style_downs: PositiveInt = 4,
+        style_downs: Halvings = 4,
         mlp_width: PositiveInt = 256,
     ) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from translate_core import UserError
+from translate_plugins.halvings import Halvings
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 from translate_plugins.padding import PADS, Padding
 from translate_plugins.sampling import BlurDown, BlurUp
@@ -87,7 +88,7 @@ class ResNet(nn.Module):
         *,
         blocks: PositiveInt = 9,
         width: PositiveInt = 64,
-        downs: PositiveInt = 2,
+        downs: Halvings = 2,
         norm: Norm = "instance",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         padding: Padding = "reflect",

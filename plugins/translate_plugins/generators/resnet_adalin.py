@@ -6,6 +6,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from translate_plugins.generators.ugatit import AdaLINBlock, Modulation, doublings, encoder
+from translate_plugins.halvings import Halvings
 from translate_plugins.norms import clip_mixtures
 
 
@@ -39,7 +40,7 @@ class ResNetAdaLIN(nn.Module):
         *,
         blocks: PositiveInt = 6,
         width: PositiveInt = 64,
-        downs: PositiveInt = 2,
+        downs: Halvings = 2,
     ) -> None:
         super().__init__()
         self.multiple = 2**downs

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from translate_plugins.halvings import Halvings
 from translate_plugins.norms import AdaIN, InstanceNorm
 from translate_plugins.preactivation import SLOPE, PreActivationBlock, widths
 
@@ -102,7 +103,7 @@ class StarGANv2Generator(nn.Module):
         *,
         width: PositiveInt = 64,
         max_width: PositiveInt = 512,
-        downs: PositiveInt = 4,
+        downs: Halvings = 4,
         blocks: NonNegativeInt = 2,
     ) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from translate_core import UserError
 from translate_plugins.attention import ClassActivation
 from translate_plugins.generators.resnet import ResidualBlock
+from translate_plugins.halvings import Halvings
 from translate_plugins.norms import ILN, AdaLIN, clip_mixtures, norm_layer
 from translate_plugins.padding import PADS
 
@@ -123,7 +124,7 @@ class UGATITGenerator(nn.Module):
         out_channels: int,
         *,
         width: PositiveInt = 64,
-        downs: PositiveInt = 2,
+        downs: Halvings = 2,
         blocks: PositiveInt = 4,
         light: bool = False,
         size: PositiveInt = 256,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from translate_plugins.halvings import MOST
 from translate_plugins.norms import Norm, conv_bias, norm_layer
 from translate_plugins.taps import check_taps
 
@@ -125,7 +126,7 @@ class UNet(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        downs: Annotated[int, Field(ge=2)] = 8,
+        downs: Annotated[int, Field(ge=2, le=MOST)] = 8,
         width: PositiveInt = 64,
         norm: Norm = "instance",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from translate_core import Pool, UserError
@@ -24,10 +24,10 @@ class History(Pool):
     the same shape; another raises UserError.
 
     Args:
-        size: number of images that are stored.
+        size: number of images that are stored, all in memory: at most a million.
     """
 
-    def __init__(self, *, size: PositiveInt = 50) -> None:
+    def __init__(self, *, size: Annotated[int, Field(ge=1, le=1_000_000)] = 50) -> None:
         super().__init__()
         self.size = size
         self._count = 0
