@@ -118,8 +118,8 @@ class Network:
         known = self._forms.setdefault((name, self.module.training, *sizes), form)
         if form != known:
             raise UserError(
-                f"{self.role.name}, {written_in(self.module)}, returned {form} from {name}, and {known} before for "
-                f"inputs of the same sizes"
+                f"{self.role.name}, {written_in(self.module)}, returned {_described(form)} from {name}, and "
+                f"{_described(known)} before for inputs of the same sizes"
             )
 
     def _computed(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -158,12 +158,23 @@ def evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
 def _form(value: Any, *, sized: bool) -> object:
     """The type of an output and of what is in it; where `sized`, with the sizes of its tensors without the first."""
     if isinstance(value, Tensor):
-        return f"(N, {', '.join(map(str, value.shape[1:]))})" if sized else "a tensor"
+        return value.shape[1:] if sized else Tensor
     if isinstance(value, dict):
         return {key: _form(item, sized=sized) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_form(item, sized=sized) for item in value]
-    return repr(value) if value is None else type(value).__name__
+    return type(value)
+
+
+def _described(form: object) -> str:
+    """A form in words, for a message."""
+    if isinstance(form, torch.Size):
+        return f"(N, {', '.join(map(str, form))})" if form else "(N,)"
+    if isinstance(form, dict):
+        return "{" + ", ".join(f"{key}: {_described(item)}" for key, item in form.items()) + "}"
+    if isinstance(form, list):
+        return "[" + ", ".join(map(_described, form)) + "]"
+    return "None" if form is type(None) else getattr(form, "__name__", str(form))
 
 
 def _at_least_float32(output: Any) -> Any:
