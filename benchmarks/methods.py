@@ -1,8 +1,10 @@
 """Trains every quickstart recipe and prints the table of methods that stands in docs/methods.md.
 
-    python benchmarks/methods.py                        # all of them: some 15 minutes on two CPU cores
+    python benchmarks/methods.py                        # all of them: some 30 minutes on two CPU cores
     python benchmarks/methods.py --write                # and puts the table into docs/methods.md
     python benchmarks/methods.py quickstart_cut --set "training.length=1 epochs"
+
+The rows of recipes that are not trained are kept as they are on the page.
 
 Each recipe runs by `translate-run` in a process of its own, one after the other. PSNR and SSIM are those of the test
 images against their true counterparts; SWD is that of all translations against all test images of the target domain;
@@ -86,25 +88,41 @@ def _by_metric(results: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
     return values
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown: a row a method, better ones first."""
-    rows = sorted(rows, key=lambda row: -row.results["psnr", "A-B"])
+def table(rows: list[Row], before: str = "") -> str:
+    """Markdown: a row a method, better ones first. before: a table whose rows of other recipes are kept."""
+    groups = {recipe: lines for recipe, lines in _groups(before).items() if recipe not in {row.recipe for row in rows}}
     lines = [
         "| method | PSNR A → B | SSIM A → B | SWD A → B | PSNR B → A | SSIM B → A | SWD B → A | s / step | steps "
         "| parameters | peak memory |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        lines.append(
+        groups[row.recipe] = [
             f"| [`{row.method}`](../recipes/{row.recipe}.yaml) | {_scores(row)} | {row.seconds:.3f} | {row.steps} "
             f"| {row.parameters:,} | {row.memory:.2f} GB |"
-        )
+        ]
         for variant, words in VARIANTS.items():
             if (f"psnr_{variant}", "A-B") in row.results:
-                lines.append(f"| `{row.method}`, {words} | {_scores(row, f'_{variant}')} | | | | |")
+                groups[row.recipe].append(f"| `{row.method}`, {words} | {_scores(row, f'_{variant}')} | | | | |")
+    for group in sorted(groups.values(), key=lambda group: -float(group[0].split("|")[2])):
+        lines += group
     both_ways = max(rows, key=lambda row: sum((f"{name}_unchanged", "B-A") in row.results for name in ("psnr", "swd")))
-    lines.append(f"| *input unchanged* | {_scores(both_ways, '_unchanged')} | | | | |")
+    unchanged = [line for line in before.splitlines() if line.startswith("| *input unchanged*")]
+    unchanged.insert(0, f"| *input unchanged* | {_scores(both_ways, '_unchanged')} | | | | |")
+    lines.append(min(unchanged, key=lambda line: line.count("–")))
     return "\n".join(lines)
+
+
+def _groups(before: str) -> dict[str, list[str]]:
+    """The lines of each recipe in a table."""
+    groups: dict[str, list[str]] = {}
+    for line in before.splitlines():
+        recipe = re.search(r"\(\.\./recipes/(\w+)\.yaml\)", line)
+        if recipe:
+            groups[recipe[1]] = [line]
+        elif groups and line.startswith("| `"):
+            groups[list(groups)[-1]].append(line)
+    return groups
 
 
 def _scores(row: Row, variant: str = "") -> str:
@@ -136,11 +154,11 @@ def main() -> None:
         rows = [
             train(ROOT / "recipes" / f"{name}.yaml", options.overrides, folder) for name in options.recipes or known
         ]
-    made = table(rows)
+    page = PAGE.read_text(encoding="utf-8")
+    made = table(rows, page.partition(BEGIN)[2].partition(END)[0])
     note = f"{torch.get_num_threads()} threads of a CPU, torch {torch.__version__.partition('+')[0]}"
     print(f"\n{made}\n\n{note}")
     if options.write:
-        page = PAGE.read_text(encoding="utf-8")
         inner = f"{BEGIN}\n\n{made}\n\nMeasured on {note}.\n\n{END}"
         PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: inner, page, flags=re.DOTALL), encoding="utf-8")
 
