@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from translate_core.commands.apply import main as apply
 from translate_core.commands.run import main
 
 PLUGIN = """
@@ -260,3 +262,21 @@ def test_it_is_the_plugin_that_is_blamed(
     if "oh" in message and (out / "run.json").exists():
         assert f"The traceback is in {out / 'errors.log'}" in told
         assert "RuntimeError: oh" in (out / "errors.log").read_text()
+
+
+def test_a_network_that_fails_when_it_translates(
+    tmp_path: Path, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = "now(9 if x.shape[-1] > 40 else 0)"
+    (tmp_path / "faulty.py").write_text(PLUGIN.replace("now(self.calls if not self.answer else 0)", wide))
+    recipe = write_recipe(plugins=["faulty.py"], generator={"type": "mine"}, **data(""))
+    out = tmp_path / "run"
+    assert main([str(recipe), "--out", str(out), "--device", "cpu"]) == 0
+    Image.new("RGB", (48, 48)).save(tmp_path / "a.png")
+    capsys.readouterr()
+    assert apply([str(out), str(tmp_path / "a.png"), "--out", str(tmp_path / "translated"), "--device", "cpu"]) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert re.search(
+        r"generator 'mine' of plugin plugins/faulty\.py failed in forward: RuntimeError: oh \(faulty", told
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from translate_core.components.registry import KINDS, Registration, Registry
-from translate_core.errors import UserError, ended_by_component, raised_at
+from translate_core.errors import Interrupted, UserError, ended_by_component, raised_at
 from translate_core.runtime.installation import DISTRIBUTION
 
 
@@ -15,6 +16,20 @@ class ComponentError(UserError):
 
     The exception itself is its `__cause__`.
     """
+
+
+@contextmanager
+def blamed(registry: Registry) -> Iterator[None]:
+    """Turns an exception of a plugin into a ComponentError."""
+    try:
+        yield
+    except (UserError, Interrupted):
+        raise
+    except BaseException as error:
+        fault = component_error(error, registry)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def component_error(error: BaseException, registry: Registry) -> ComponentError | None:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from translate_core.components.blame import blamed
 from translate_core.contracts.dataset import Dataset, to_uint8, to_unit_range
 from translate_core.contracts.direction import Choice, Direction, Option
 from translate_core.contracts.network import PRECISIONS, Calls, Network
@@ -57,7 +58,7 @@ class Translator:
         self._channels = run.channels
         precision = PRECISIONS[recipe.training.precision]
         self._dtype = precision.dtype
-        with _device_errors(device, "the networks"):
+        with _device_errors(device, "the networks"), blamed(recipe.plugins.registry):
             self.networks: Mapping[str, nn.Module] = build_applied(run, device)
         calls = Calls()
         networks = {
@@ -175,8 +176,8 @@ class Translator:
         afterwards.
 
         Raises UserError for an unknown direction, choice or option, a value outside the range of an option, an image
-        that cannot be decoded, a tensor of another shape, type or range, and an image that needs more memory than the
-        device has.
+        that cannot be decoded, a tensor of another shape, type or range, an image that needs more memory than the
+        device has, and where a plugin fails.
         """
         name = self.direction(direction)
         chosen = self._recipe.method.directions[name]
@@ -189,7 +190,8 @@ class Translator:
         is_map = kinds_of(self._recipe.method).get(chosen.given) == "map"
         planes = self._label_map(image) if is_map else self._planes(image, chosen.source, "the image")
         numbers = self.read_options(options or {}, name)
-        output = self._compute(self._on_device(planes, is_map=is_map), chosen, decided, numbers, seed)
+        with blamed(self._recipe.plugins.registry):
+            output = self._compute(self._on_device(planes, is_map=is_map), chosen, decided, numbers, seed)
         if not planes.is_floating_point():
             output = to_uint8(output)
         output = (output if planes.dim() == 4 else output[0]).to(planes.device).to(planes.dtype)
