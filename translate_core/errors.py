@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,6 +153,14 @@ def _is_library(file: str) -> bool:
         or any(f"{os.sep}{library}{os.sep}" in file for library in ("torch", "lazy_loader", "pluggy"))
         or Path(__file__).parent in Path(file).parents
     )
+
+
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be allocated. torch raises a RuntimeError of its own, or a bare one on the CPU."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
 
 
 def explain(error: Exception) -> str:

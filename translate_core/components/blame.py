@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from translate_core.components.registry import KINDS, Registration, Registry
-from translate_core.errors import Interrupted, UserError, ended_by_component, raised_at
+from translate_core.errors import Interrupted, UserError, ended_by_component, is_out_of_memory, raised_at
 from translate_core.runtime.installation import DISTRIBUTION
 
 
@@ -35,8 +35,10 @@ def blamed(registry: Registry) -> Iterator[None]:
 def component_error(error: BaseException, registry: Registry) -> ComponentError | None:
     """The error to report in place of one that a plugin raised, or that a library raised when a plugin called it.
 
-    None where no plugin took part but those of the engine's own distribution.
+    None where no plugin took part but those of the engine's own distribution, and where memory was exhausted.
     """
+    if is_out_of_memory(error):
+        return None
     owners = {
         registration.component.__module__.partition(".")[0]: registration.owner
         for registration in _registrations(registry)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from translate_core.errors import UserError, cut, ended_by_component
+from translate_core.errors import UserError, cut, ended_by_component, is_out_of_memory
 from translate_core.runtime.signals import interruptible
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
@@ -79,18 +79,13 @@ def user_fault(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, BrokenPipeError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return (
             f"the device has too little memory: {(str(error) or 'an allocation failed').splitlines()[0]}\n"
             f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
             f"networks; training.precision=bf16 halves what activations take"
         )
     return ended_by_component(error)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")  # not imported here: only torch raises this error
-    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
 
 
 def guarded(command: str, body: Callable[[], int]) -> int:

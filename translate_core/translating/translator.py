@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from translate_core.components.blame import blamed
 from translate_core.contracts.dataset import Dataset, to_uint8, to_unit_range
 from translate_core.contracts.direction import Choice, Direction, Option
 from translate_core.contracts.network import PRECISIONS, Calls, Network
-from translate_core.errors import UserError, did_you_mean
+from translate_core.errors import UserError, did_you_mean, is_out_of_memory
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.images import Channels, convert_image
 from translate_core.runtime.label_maps import read_label_map
@@ -28,7 +27,6 @@ from translate_core.training.inference import Inference
 from translate_core.training.size_constraint import SizeConstraint
 from translate_core.translating.opening import OpenedRun, build_applied, open_run_folder
 
-_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
 _PIL_CHANNELS: Mapping[int, Channels] = {1: 1, 3: 3}
 
 Examples = Mapping[str, Image.Image | Tensor]
@@ -190,8 +188,7 @@ class Translator:
         is_map = kinds_of(self._recipe.method).get(chosen.given) == "map"
         planes = self._label_map(image) if is_map else self._planes(image, chosen.source, "the image")
         numbers = self.read_options(options or {}, name)
-        with blamed(self._recipe.plugins.registry):
-            output = self._compute(self._on_device(planes, is_map=is_map), chosen, decided, numbers, seed)
+        output = self._compute(self._on_device(planes, is_map=is_map), chosen, decided, numbers, seed)
         if not planes.is_floating_point():
             output = to_uint8(output)
         output = (output if planes.dim() == 4 else output[0]).to(planes.device).to(planes.dtype)
@@ -300,6 +297,7 @@ class Translator:
         with (
             torch.random.fork_rng([self.device] if self.device.type == "cuda" else []),
             _device_errors(self.device, f"an image of {width}×{height}"),
+            blamed(self._recipe.plugins.registry),
         ):
             values = direction.labels(len(images), self.device)
             for choice, image in examples.items():
@@ -327,7 +325,7 @@ def _device_errors(device: torch.device, what: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if _NO_MEMORY.search(str(error)):
+        if is_out_of_memory(error):
             raise UserError(
                 f"{device} has too little memory for {what}: use another device, or a smaller image"
             ) from error
