@@ -16,6 +16,7 @@ from tests.plugins.made_images import ONLY_8_BITS, colour_png_of_16_bits
 from tests.tiny_runs import PLUGIN, train
 from translate_core import Translator
 from translate_core.commands.apply import main
+from translate_core.errors import Interrupted
 from translate_core.runtime import progress
 from translate_plugins.generators.resnet import ResNet
 
@@ -170,7 +171,7 @@ class TestWhatCannotBeTranslated:
     ) -> None:
         def interrupted(self: Image.Image, path: Path, format: str) -> None:
             path.write_text("half")
-            raise KeyboardInterrupt
+            raise Interrupted
 
         monkeypatch.setattr(Image.Image, "save", interrupted)
         assert translate(run, inputs, "--out", out) == 130
