@@ -19,7 +19,7 @@ _MOST = 100
 """Faults that one message lists."""
 
 
-def cut(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
     """A text of at most that many characters; a longer one ends in `…`."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -61,12 +61,12 @@ class FaultsError(UserError):
         lines = [
             f"  {fault.path:<{width}}  {fault.message.replace(chr(10), indent)}"
             if len(fault.path) <= width
-            else f"  {cut(fault.path, 200)}{indent}{fault.message.replace(chr(10), indent)}"
+            else f"  {shortened(fault.path, 200)}{indent}{fault.message.replace(chr(10), indent)}"
             for fault in self.faults[:_MOST]
         ]
         if count > _MOST:
             lines.append(f"  … and {count - _MOST:,} more")
-        shown = [cut(line, 2000) for line in "\n".join(lines).split("\n")]
+        shown = [shortened(line, 2000) for line in "\n".join(lines).split("\n")]
         return "\n".join([f"{self.subject} has {count:,} fault{'s' if count > 1 else ''}", *shown])
 
 

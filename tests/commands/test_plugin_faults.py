@@ -257,10 +257,10 @@ def test_it_is_the_plugin_that_is_blamed(
     lines = capsys.readouterr().err.splitlines()
     assert "Traceback" not in "\n".join(lines)
     assert status == 2
-    told = "\n".join(lines[next(i for i, text in enumerate(lines) if text.startswith("translate-run: ")) :])
-    assert re.match("translate-run: " + message.replace("LINE", str(line)), told, re.DOTALL), told
+    printed_text = "\n".join(lines[next(i for i, text in enumerate(lines) if text.startswith("translate-run: ")) :])
+    assert re.match("translate-run: " + message.replace("LINE", str(line)), printed_text, re.DOTALL), printed_text
     if "oh" in message and (out / "run.json").exists():
-        assert f"The traceback is in {out / 'errors.log'}" in told
+        assert f"The traceback is in {out / 'errors.log'}" in printed_text
         assert "RuntimeError: oh" in (out / "errors.log").read_text()
 
 
@@ -275,8 +275,8 @@ def test_a_network_that_fails_when_it_translates(
     Image.new("RGB", (48, 48)).save(tmp_path / "a.png")
     capsys.readouterr()
     assert apply([str(out), str(tmp_path / "a.png"), "--out", str(tmp_path / "translated"), "--device", "cpu"]) == 2
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
+    printed_text = capsys.readouterr().err
+    assert "Traceback" not in printed_text
     assert re.search(
-        r"generator 'mine' of plugin plugins/faulty\.py failed in forward: RuntimeError: oh \(faulty", told
+        r"generator 'mine' of plugin plugins/faulty\.py failed in forward: RuntimeError: oh \(faulty", printed_text
     )

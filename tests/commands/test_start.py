@@ -22,15 +22,16 @@ HEAVY = ("torch", "torchvision", "numpy", "pydantic", "PIL", "translate_plugins"
 START = """
 import atexit, sys
 atexit.register(lambda: print("imported:", *[name for name in {heavy} if name in sys.modules], file=sys.stderr))
-from {module} import main
-sys.exit(main({arguments}))
+from {module} import {function}
+sys.argv[1:] = {arguments}
+sys.exit({function}())
 """
 
 
 def start(command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command in a new process, which prints at its end the heavy modules that it imported."""
-    module = SCRIPTS[command].partition(":")[0]
-    code = START.format(heavy=HEAVY, module=module, arguments=list(arguments))
+    module, _, function = SCRIPTS[command].partition(":")
+    code = START.format(heavy=HEAVY, module=module, function=function, arguments=list(arguments))
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
     )

@@ -81,7 +81,7 @@ def test_partial_options_have_all_other_faults(registry: Registry) -> None:
     assert faults == [
         Fault("scal", "patches has no option 'scal', did you mean 'scale'? It takes: scale, patch, pool"),
         Fault("patch.stride", "must be a whole number greater than 0, not 0"),
-        Fault("pool.size", "must be a whole number greater than 0, not 'big'"),
+        Fault("pool.size", "must be a whole number at least 1 and at most 1000000, not 'big'"),
     ]
 
 

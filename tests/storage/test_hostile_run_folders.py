@@ -128,7 +128,7 @@ RECORD = {
     "a file without its hash": record(files={"a.py": {"path": "a.py"}}),
     "plugins that are a list": record(plugins=["a"]),
     "applied that is a number": record(applied=5),
-    "applied that is no network": record(applied=["G_XY"]),
+    "applied that names an unknown network": record(applied=["G_XY"]),
     "an end without a step": record(ended={"by": "me"}),
     "an end that is text": record(ended="yes"),
     "bytes that are no text": lambda folder: (folder / "run.json").write_bytes(b"\xff\xfe\x00"),
@@ -162,7 +162,7 @@ CHECKPOINT = {
 }  # fmt: skip
 
 DAMAGED = {
-    "a digest that is no text": replaced("checkpoints/step-4.pt.sha256", "file"),
+    "a digest of other bytes": replaced("checkpoints/step-4.pt.sha256", "file"),
     "a digest that is a folder": replaced("checkpoints/step-4.pt.sha256", "folder"),
     "no digest": replaced("checkpoints/step-4.pt.sha256", "nothing"),
     "a checkpoint that is a folder": replaced("checkpoints/step-4.pt", "folder"),
@@ -204,10 +204,10 @@ def test_a_record_that_was_edited(
     name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     RECORD[name](copy[1])
-    applied, continued, told = outcome(*copy, tmp_path / "a.png", capsys)
-    assert "Traceback" not in told
-    assert (applied, continued) in ((2, 2), (2, 0)), told
-    assert len(told) < 3000
+    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
+    assert "Traceback" not in printed_text
+    assert (applied, continued) in ((2, 2), (2, 0)), printed_text
+    assert len(printed_text) < 3000
 
 
 @pytest.mark.parametrize("name", CHECKPOINT)
@@ -215,11 +215,11 @@ def test_a_checkpoint_of_another_structure(
     name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     CHECKPOINT[name](copy[1])
-    applied, continued, told = outcome(*copy, tmp_path / "a.png", capsys)
-    assert "Traceback" not in told
-    assert continued == 2, told
+    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
+    assert "Traceback" not in printed_text
+    assert continued == 2, printed_text
     assert applied in (0, 2), "a part that translations do not use may be wrong"
-    assert "step-4.pt" in told
+    assert "step-4.pt" in printed_text
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -227,10 +227,10 @@ def test_the_checkpoint_before_is_used(
     name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     DAMAGED[name](copy[1])
-    applied, continued, told = outcome(*copy, tmp_path / "a.png", capsys)
-    assert (applied, continued) == (0, 0), told
-    assert "step-2.pt is used" in told
-    assert "step-4.pt.damaged; the one before it is used" in told
+    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
+    assert (applied, continued) == (0, 0), printed_text
+    assert "step-2.pt is used" in printed_text
+    assert "step-4.pt.damaged; the one before it is used" in printed_text
 
 
 @pytest.mark.parametrize("name", HARMLESS)
@@ -238,8 +238,8 @@ def test_what_does_not_matter(
     name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     HARMLESS[name](copy[1])
-    applied, continued, told = outcome(*copy, tmp_path / "a.png", capsys)
-    assert (applied, continued) == (0, 0), told
+    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
+    assert (applied, continued) == (0, 0), printed_text
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_weights_that_cannot_be_copied(
     torch.save(state, tmp_path / "g.pth")
     init = f"generator.init_from={tmp_path / 'g.pth'}"
     assert run([str(trained[0]), "--out", str(tmp_path / "run"), "--device", "cpu", "--set", init]) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert "Traceback" not in told
+    printed_text = capsys.readouterr().err
+    assert message in printed_text
+    assert "Traceback" not in printed_text
     assert not (tmp_path / "run" / "run.json").exists()

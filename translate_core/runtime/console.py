@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from translate_core.errors import UserError, cut, ended_by_component, is_out_of_memory
+from translate_core.errors import UserError, ended_by_component, is_out_of_memory, shortened
 from translate_core.runtime.signals import interruptible
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
@@ -103,7 +103,7 @@ def guarded(command: str, body: Callable[[], int]) -> int:
             stderr.print(f"{command}: interrupted", markup=False)
             return INTERRUPTED
         if message is not None:
-            shown = "\n".join(cut(line, _LONGEST) for line in message.split("\n"))
+            shown = "\n".join(shortened(line, _LONGEST) for line in message.split("\n"))
             stderr.print(f"{command}: {shown}", style="red" if stderr.is_terminal else None, markup=False)
             return USER_FAULT
         stderr.print(traceback.format_exc().rstrip(), markup=False)
