@@ -174,7 +174,7 @@ DAMAGED = {
 """After these the checkpoint before is used."""
 
 HARMLESS = {
-    "a line of the log that is no object": lambda folder: (folder / "metrics.jsonl").write_text("5\n[]\nnull\n{}\n"),
+    "a line of the log without an object": lambda folder: (folder / "metrics.jsonl").write_text("5\n[]\nnull\n{}\n"),
     "a log of other bytes": replaced("metrics.jsonl", "file"),
     "no log": replaced("metrics.jsonl", "nothing"),
     "no samples": replaced("samples", "nothing"),

@@ -21,7 +21,7 @@ LOG = "errors.log"
 
 @contextmanager
 def component_faults(recipe: ResolvedRecipe, folder: Path) -> Iterator[None]:
-    """Turns an exception of a plugin into a ComponentError that says what was saved and where the traceback is."""
+    """Turns an exception of a plugin into a ComponentError that states what was saved and where the traceback is."""
     try:
         yield
     except (UserError, Interrupted):

@@ -42,14 +42,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _errno(error: BaseException) -> int | None:
-    """The number of the system's error behind an exception, which a library may replace, or tell in its text only."""
+    """The number of the system's error behind an exception, which a library may replace, or name in its text only."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, OSError):
             return chain.errno
         chain = chain.__cause__ or chain.__context__
-    told = re.search(r"os error (\d+)", str(error))
-    return int(told[1]) if told else None
+    named = re.search(r"os error (\d+)", str(error))
+    return int(named[1]) if named else None
 
 
 def _no_space(path: Path, number: int, written: int) -> str:

@@ -118,7 +118,7 @@ class Checkpoints:
             "rank_parts": [dict(states) for states in rank_parts],
         }
         with atomic_write(path) as part:
-            with part.open("wb") as stream:  # given a path, torch does not tell why it cannot write
+            with part.open("wb") as stream:  # given a path, torch hides why it cannot write
                 torch.save(content, stream)
             write_text(digest_path(path), f"{sha256_of(part)}  {path.name}\n")
         for old in self.paths()[keep:]:

@@ -31,7 +31,7 @@ class WatchedSchedule:
         self._counts: dict[str, int] = {}
 
     def factor(self, step: int) -> float:
-        """The factor of the schedule at a step. Raises UserError for what is no finite number of at least 0."""
+        """The factor of the schedule at a step. Raises UserError for anything but a finite number of at least 0."""
         factor = self._schedule.factor(step)
         if isinstance(factor, int | float) and 0 <= factor < math.inf:
             return factor
