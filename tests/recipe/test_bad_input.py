@@ -64,7 +64,7 @@ VALUES = [
     case("a number in quotes", "generator.blocks='3'", "generator.blocks  must be a whole number greater than 0, not '3'"),
     case("a fraction for a whole number", "generator.blocks=2.5", "generator.blocks  must be a whole number greater than 0, not 2.5"),
     case("a boolean for a number", "generator.blocks=true", "generator.blocks  must be a whole number greater than 0, not true"),
-    case("null for a number", "training.workers=null", "training.workers  must be a whole number at least 0, not null"),
+    case("null for a number", "training.workers=null", "training.workers  must be a whole number at least 0 and at most 1024, not null"),
     case("a number for a boolean", "data.transform.flip=1", "data.transform.flip  must be true or false, not 1"),
     case("below an inclusive bound", "training.seed=-1", "training.seed  must be a whole number at least 0, not -1"),
     case("at an exclusive bound", "training.batch_size=0", "training.batch_size  must be a whole number greater than 0, not 0"),
@@ -174,7 +174,7 @@ COMPONENTS = [
          "generator.blocks     must be a whole number greater than 0, not -1",
          "networks.G_AB.width  must be a whole number greater than 0, not -1"),
     case("an option replaced with its type", "networks={G_AB: {type: unet, downs: 1}}",
-         "networks.G_AB.downs  must be a whole number at least 2, not 1"),
+         "networks.G_AB.downs  must be a whole number at least 2 and at most 16, not 1"),
     case("metrics that are a list", "metrics=[1]", "metrics  must be a mapping of named blocks, not [1]"),
     case("plugins that are not a list", "plugins=tiny.py", "plugins  must be a list of modules and .py files, not 'tiny.py'"),
 ]  # fmt: skip
