@@ -28,7 +28,7 @@ from .runtime.images import Channels, convert_image, find_images, is_image, open
 from .runtime.label_maps import read_label_map
 from .runtime.progress import ProgressDisplay, progress
 from .runtime.randomness import numpy_generator
-from .storage.record import EarlyEnd
+from .storage.models import EarlyEnd
 from .storage.weights import read_weights
 from .training.trainer import DivergedError
 from .translating.translator import Translator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from translate_core.errors import Interrupted
+from translate_core.runtime.signals import StopSignal, interruptible
 
 SLOW_DATA = """
 import time
@@ -46,3 +50,16 @@ def test_a_download_is_interrupted(number: signal.Signals, write_recipe: Callabl
     assert process.returncode == 130
     assert stderr == "translate-run: interrupted\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_code_that_catches_everything_does_not_hide_ctrl_c() -> None:
+    """As C code does that torch executes while it is imported: training would begin as though nothing had happened."""
+    with interruptible():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted), StopSignal():
+            pass
+    with StopSignal() as stop:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        assert stop.requested

@@ -10,6 +10,12 @@ import pytest
 from translate_core import UserError
 from translate_core.storage.checkpoints import Checkpoints, load
 
+RECORD = {
+    "format": 1, "name": "x", "created": "2026-01-01T00:00:00+0000", "recipe": {"training": {"length": "9 steps"}},
+    "results": {}, "plugins": {}, "files": {}, "signature": None, "torch": "2", "applied": ["G"], "ranks": 2,
+    "data": {"fingerprint": "f", "channels": {"A": 3}, "size": None},
+}  # fmt: skip
+
 
 class Part:
     def __init__(self, value: int = 0) -> None:
@@ -26,7 +32,7 @@ class Part:
 def checkpoints(tmp_path: Path) -> Checkpoints:
     made = Checkpoints(tmp_path / "checkpoints")
     own = [{"losses/adversarial": Part(rank).state_dict()} for rank in (10, 11)]
-    made.save(5, {"name": "x"}, {"networks/G": Part(7).state_dict()}, own, keep=2)
+    made.save(5, RECORD, {"networks/G": Part(7).state_dict()}, own, keep=2)
     return made
 
 
@@ -40,7 +46,7 @@ def test_each_rank_gets_its_own_state_back(checkpoints: Checkpoints, rank: int) 
 def test_names_may_hold_any_character(tmp_path: Path) -> None:
     """No part is recognised by its name: `@` and `losses/` once had a meaning."""
     made = Checkpoints(tmp_path)
-    made.save(1, {}, {"losses/a@1": {"value": 1}}, [{"networks/b@0": {"value": 2}}], keep=1)
+    made.save(1, RECORD, {"losses/a@1": {"value": 1}}, [{"networks/b@0": {"value": 2}}], keep=1)
     shared, own = Part(), Part()
     load(made.path(1)).restore({"losses/a@1": shared}, {"networks/b@0": own}, 0)
     assert (shared.value, own.value) == (1, 2)

@@ -133,7 +133,7 @@ class TestCommand:
                 lambda folder: ["--choose", f"style={folder / 'notes.txt'}", "--choose", "boot.png"],
                 ["--choose has 2 faults", "notes.txt", "'boot.png' must be NAME=IMAGE, such as style=boot.png"],
             ),
-            (lambda folder: ["--choose", f"style={folder}"], ["--choose style", "cannot be read: Is a directory"]),
+            (lambda folder: ["--choose", f"style={folder}"], ["--choose style", "is a folder, not a file"]),
             (lambda folder: ["--choose", f"style={folder / 'no.png'}"], ["cannot be read: No such file or directory"]),
             (
                 lambda folder: ["--choose", f"stile={folder / 'style.png'}"],

@@ -9,7 +9,8 @@ from pathlib import Path
 from translate_core.ablation.file import Variant
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.recipe.resolver import resolve
-from translate_core.storage.record import EarlyEnd, early_end
+from translate_core.storage.models import EarlyEnd
+from translate_core.storage.record import early_end
 from translate_core.storage.run_folder import RunFolder
 
 

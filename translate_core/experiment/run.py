@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from translate_core.runtime.device import choose_device
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage.checkpoints import Checkpoint
-from translate_core.storage.record import EarlyEnd, check_same_run, make_record
+from translate_core.storage.models import EarlyEnd
+from translate_core.storage.record import check_same_run, make_record
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly, build, check, open_data
 from translate_core.training.evaluation import samples
@@ -205,7 +206,7 @@ def open_run(
             trainer.restore(checkpoint)
             record["created"] = checkpoint.record["created"]
             if trainer.ended is not None:
-                record["ended"] = asdict(trainer.ended)
+                record["ended"] = trainer.ended.model_dump()
         ranks.barrier()
         if ranks.first:
             if fresh and run_folder.exists():

@@ -18,22 +18,31 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    global _interrupted
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        _interrupted = False
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted
+    _interrupted = True
     raise Interrupted
+
+
+_interrupted = False
+"""Whether `_interrupt` has raised: code that catches everything, as some does during imports, may hide that."""
 
 
 class StopSignal:
     """Handles SIGINT and SIGTERM while it is entered; does nothing outside the main thread.
 
     Inside `at_work` a signal only sets `requested`, so that the current step is finished and saved. At any other time,
-    such as during a download, and at a second Ctrl-C it raises Interrupted.
+    such as during a download, and at a second Ctrl-C it raises Interrupted. Entering it raises Interrupted when Ctrl-C
+    was pressed before, in `interruptible`.
 
     requested: whether a stop was requested.
     """
@@ -44,6 +53,8 @@ class StopSignal:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
+        if _interrupted:
+            raise Interrupted
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._handle)
@@ -65,6 +76,6 @@ class StopSignal:
             self._at_work = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._at_work or (self.requested and number == signal.SIGINT):
+        again, self.requested = self.requested, True
+        if not self._at_work or (again and number == signal.SIGINT):
             raise Interrupted
-        self.requested = True

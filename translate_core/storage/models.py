@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
+from translate_core.contracts.observer import Result
 from translate_core.errors import UserError
 from translate_core.runtime.files import read_file
 
@@ -16,16 +18,23 @@ FORMAT = 1
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class EndedModel(_Model):
-    """The early end of a run, as `EarlyEnd`."""
+class EarlyEnd(_Model):
+    """The end of a run before its length, at the request of an observer. Recorded under the key `ended`.
+
+    step: the number of steps done. length: that of the run at the time, in steps. by: the name of the observer in the
+    recipe. reason: as the observer gave it.
+    """
 
     step: NonNegativeInt
     length: NonNegativeInt
     by: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"ended after step {self.step} of {self.length} by observer '{self.by}': {self.reason}"
 
 
 class _DataModel(_Model):
@@ -62,24 +71,15 @@ class RecordModel(_Model):
     data: _DataModel
     applied: list[str]
     ranks: PositiveInt
-    ended: EndedModel | None = None
-
-
-class _ResultModel(_Model):
-    name: str
-    value: float
-    direction: str
-    higher_is_better: bool
-    on: str
-    protocol: str
+    ended: EarlyEnd | None = None
 
 
 class ResultsModel(_Model):
     """results.json."""
 
     step: NonNegativeInt
-    results: list[_ResultModel]
-    ended: EndedModel | None = None
+    results: list[Result]
+    ended: EarlyEnd | None = None
 
 
 class CheckpointModel(_Model):
@@ -95,7 +95,8 @@ class CheckpointModel(_Model):
 def read_json(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     """The content of a JSON file. Raises FileNotFoundError; UserError for anything but what the model describes."""
     try:
-        data = json.loads(read_file(path).decode("utf-8"))
+        text = read_file(path).decode("utf-8")
+        data: object = json.loads(text)
     except FileNotFoundError:
         raise
     except UserError as error:
@@ -104,13 +105,17 @@ def read_json(path: Path, model: type[BaseModel]) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from None
-    return check(data, model, path)
+    return _checked(data, path, lambda: model.model_validate_json(text))
 
 
 def check(data: object, model: type[BaseModel], path: Path) -> dict[str, Any]:
     """The data, if they are what the model describes. Raises UserError with the keys that are wrong."""
+    return _checked(data, path, lambda: model.model_validate(data))
+
+
+def _checked(data: object, path: Path, validate: Callable[[], object]) -> dict[str, Any]:
     try:
-        model.model_validate(data)
+        validate()
     except (ValidationError, RecursionError) as error:
         raise UserError(f"{path} is not a file of a run of this version: {_explained(error)}") from None
     assert isinstance(data, dict)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from translate_core.contracts.length import Length
 from translate_core.errors import UserError
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.files import sha256_of
-from translate_core.storage.models import FORMAT
+from translate_core.storage.models import FORMAT, EarlyEnd
 from translate_core.storage.trust import signature_of
 
 
@@ -46,30 +45,13 @@ def make_record(recipe: ResolvedRecipe, dataset: Dataset, applied: Sequence[str]
     return plain
 
 
-@dataclass(frozen=True)
-class EarlyEnd:
-    """The end of a run before its length, at the request of an observer. Recorded under the key `ended`.
-
-    step: the number of steps done. length: that of the run at the time, in steps. by: the name of the observer in the
-    recipe. reason: as the observer gave it.
-    """
-
-    step: int
-    length: int
-    by: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"ended after step {self.step} of {self.length} by observer '{self.by}': {self.reason}"
-
-
 def early_end(record: Mapping[str, Any], length: int) -> EarlyEnd | None:
     """The early end that a record states. None without one, and for a run that is longer now: it continues.
 
     length: of the run now, in steps.
     """
     given = record.get("ended")
-    ended = None if given is None else EarlyEnd(given["step"], given["length"], given["by"], given["reason"])
+    ended = None if given is None else EarlyEnd.model_validate(given)
     return ended if ended is not None and length <= ended.length else None
 
 

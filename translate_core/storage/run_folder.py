@@ -19,9 +19,9 @@ from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.files import PART, write_text
 from translate_core.storage.checkpoints import Checkpoints
-from translate_core.storage.models import RecordModel, ResultsModel, read_json
+from translate_core.storage.models import EarlyEnd, RecordModel, ResultsModel, read_json
 from translate_core.storage.names import LOCK, PLUGINS, RECIPE, RECORD, RESULTS
-from translate_core.storage.record import EarlyEnd, early_end
+from translate_core.storage.record import early_end
 
 
 def default_folder(recipe: Path, overrides: Mapping[str, Any], operation: frozenset[str]) -> Path:
@@ -118,7 +118,7 @@ class RunFolder:
         """Records the final test metrics. step: the last of the run. ended: why it is less than the length."""
         content: dict[str, Any] = {"step": step, "results": [asdict(result) for result in results]}
         if ended is not None:
-            content["ended"] = asdict(ended)
+            content["ended"] = ended.model_dump()
         write_text(self.path / RESULTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def final_results(self, steps: int) -> list[Result] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,8 @@ from translate_core.runtime.randomness import Draws
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage import weights
 from translate_core.storage.checkpoints import Checkpoint
-from translate_core.storage.record import EarlyEnd, early_end
+from translate_core.storage.models import EarlyEnd
+from translate_core.storage.record import early_end
 from translate_core.storage.run_folder import RunFolder
 from translate_core.training.build import Assembly
 from translate_core.training.evaluation import evaluate, metric_names, samples
@@ -203,7 +204,7 @@ class Trainer:
         path = None
         if assembly.ranks.first:
             ended = self.ended if done else None
-            record = {**self.record, **({} if ended is None else {"ended": asdict(ended)})}
+            record = {**self.record, **({} if ended is None else {"ended": ended.model_dump()})}
             if done:
                 self._export(self.folder)
                 self.folder.write_results(self.step, self.results, ended)
@@ -305,7 +306,7 @@ class Trainer:
         if not ranks.any(request is not None):
             return False
         by, reason = ranks.from_first(request)
-        self.ended = EarlyEnd(self.step, self.assembly.length, by, reason)
+        self.ended = EarlyEnd(step=self.step, length=self.assembly.length, by=by, reason=reason)
         return True
 
     def _due(self, every: Length | None) -> bool:
