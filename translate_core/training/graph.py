@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.autograd.graph import get_gradient_edge as gradient_edge
 
 from translate_core.contracts.method import Method
 
@@ -30,34 +31,52 @@ NOWHERE = Reach(frozenset(), frozenset(), frozenset())
 
 
 def reach_of(total: Tensor, batch: Method, modules: Mapping[str, nn.Module]) -> Reach:
-    """Where the gradients of a scalar go. batch: the method with the tensors that the scalar was computed from."""
-    if not total.requires_grad:
-        return NOWHERE
-    passed = _passed(total, batch)
-    behind = _reached([tensor for _, tensor in passed], modules) if passed else frozenset()
-    return Reach(_reached([total], modules), frozenset(name for name, _ in passed), behind)
+    """Where the gradients of a scalar go. batch: the method with the tensors that the scalar was computed from.
+
+    Follows the graph that autograd recorded: nothing is differentiated.
+    """
+    edges = _edges_behind([total])
+    passed = [(name, tensor) for name, tensor in _computed(batch) if _edge(tensor) in edges]
+    behind = _edges_behind([tensor for _, tensor in passed])
+    return Reach(_owners(edges, modules), frozenset(name for name, _ in passed), _owners(behind, modules))
 
 
-def _passed(total: Tensor, batch: Method) -> list[tuple[str, Tensor]]:
-    """The tensors of the batch that the gradients of a scalar pass, by name."""
+def _computed(batch: Method) -> list[tuple[str, Tensor]]:
+    """The tensors of the batch with gradients, by name."""
     computed = [(name, tensor) for name, value in batch.computed().items() for tensor in _tensors_in(value)]
-    live = [(name, tensor) for name, tensor in computed if tensor.requires_grad]
-    if not live:
-        return []
-    gradients = torch.autograd.grad(total, [tensor for _, tensor in live], allow_unused=True, retain_graph=True)
-    return [item for item, gradient in zip(live, gradients, strict=True) if gradient is not None]
+    return [(name, tensor) for name, tensor in computed if tensor.requires_grad]
 
 
-def _reached(outputs: list[Tensor], modules: Mapping[str, nn.Module]) -> frozenset[str]:
-    """The networks whose parameters the gradients of these tensors reach."""
-    owners = [(name, p) for name, module in modules.items() for p in module.parameters() if p.requires_grad]
-    live = [output for output in outputs if output.requires_grad]
-    if not owners or not live:
-        return frozenset()
-    gradients = torch.autograd.grad(
-        live, [p for _, p in owners], [torch.ones_like(output) for output in live], allow_unused=True, retain_graph=True
+_Edge = tuple[Node | None, int]
+"""A node of the graph, and which of its outputs."""
+
+
+def _edge(tensor: Tensor) -> _Edge:
+    return gradient_edge(tensor)[:2]
+
+
+def _edges_behind(tensors: Sequence[Tensor]) -> set[_Edge]:
+    """The edges that the gradients of these tensors pass, their own included."""
+    open_edges: list[_Edge] = [_edge(tensor) for tensor in tensors if tensor.requires_grad]
+    found = set(open_edges)
+    expanded = set()
+    while open_edges:
+        node, _ = open_edges.pop()
+        if node is None or node in expanded:
+            continue
+        expanded.add(node)
+        new = set(node.next_functions) - found
+        found |= new
+        open_edges.extend(new)
+    return found
+
+
+def _owners(edges: set[_Edge], modules: Mapping[str, nn.Module]) -> frozenset[str]:
+    """The networks with a parameter among the ends of these edges."""
+    ends = {id(node.variable) for node, _ in edges if node is not None and hasattr(node, "variable")}
+    return frozenset(
+        name for name, module in modules.items() if any(id(parameter) in ends for parameter in module.parameters())
     )
-    return frozenset(name for (name, _), gradient in zip(owners, gradients, strict=True) if gradient is not None)
 
 
 def _tensors_in(value: Any) -> Iterator[Tensor]:
