@@ -20,20 +20,23 @@ REGISTRY = load_plugins().registry
 
 C = TypeVar("C")
 
+METHODS = {"loss": ("gan", "cyclegan"), "generator": ("gan", "munit"), "discriminator": ("gan",), "head": ("cut",)}
+"""By kind, the methods beside which a component is tried; all for other kinds."""
+
 
 def beside_the_built_ins(
     kind: str, component: Any, more: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[Kit, Registration]:
     """A kit in which the component is registered as `tried` beside the built-in ones.
 
-    A loss is registered beside two methods only, because it is checked with every method.
+    It is registered beside a few methods only, because it is checked with every method that has a role for it.
 
     more: other components of the same plugin, by kind.
     """
     registry = copy.copy(REGISTRY)
     registry._by_kind = {key: dict(items) for key, items in REGISTRY._by_kind.items()}
-    if kind == "loss":
-        registry._by_kind["method"] = {name: registry.get("method", name) for name in ("gan", "cyclegan")}
+    if kind in METHODS:
+        registry._by_kind["method"] = {name: registry.get("method", name) for name in METHODS[kind]}
     for kind_, other in ((kind, component), *more.items()):
         registry.add(kind_, "tried", other, Owner("mine", ""), default=False)
     made = {key: dict(value) for key, value in SMALL.items() if registry.find(*key)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -68,14 +69,14 @@ class MetaBatches:
             integers=self.integers,
         )
 
+    @cached_property
     def drawn(self) -> Mapping[str, Tensor]:
         """One example of the training data."""
         return self._dataset.train.draw(0, numpy_generator(0, "shape check"))
 
     def training(self) -> dict[str, Tensor]:
         """The tensors that the data give in training."""
-        drawn = self.drawn()
-        return {item.name: self._given(item.kind, drawn[item.of]) for item in given_of(self._recipe.method.given)}
+        return {item.name: self._given(item.kind, self.drawn[item.of]) for item in given_of(self._recipe.method.given)}
 
     def test(self, direction: Direction) -> dict[str, Tensor]:
         """The tensors that a test image of a direction gives."""

@@ -88,6 +88,7 @@ class _Checker:
         self.modules: dict[str, nn.Module] = {}
         self.handles: dict[str, Network] = {}
         self.needed: frozenset[str] = frozenset()
+        self.tests: dict[tuple[str, str], Method] = {}
         self.networks = MetaNetworks(recipe, dataset, self.fault)
         self.batches = MetaBatches(recipe, dataset)
 
@@ -143,7 +144,7 @@ class _Checker:
                 "data",
                 f"the method needs images of domain {domain}; the dataset has: {', '.join(self.dataset.channels)}",
             )
-        supplied = self.batches.drawn()
+        supplied = self.batches.drawn
         for item in given_of(self.recipe.method.given):
             kind = self.dataset.kinds.get(item.of, "image")
             if item.of not in supplied:
@@ -299,7 +300,7 @@ class _Checker:
         if direction.source not in self.dataset.test:
             return False
         if metric.references == "train":
-            return f"real_{direction.target}" in self.batches.drawn()
+            return f"real_{direction.target}" in self.batches.drawn
         return direction.target in self.dataset.test
 
     def _unused_metrics(self, comparisons: Mapping[str, Sequence[Comparison]]) -> None:
@@ -328,16 +329,25 @@ class _Checker:
     def _choices(self, direction: Direction) -> None:
         """Computes what each choice takes from an example image."""
         for choice in direction.choices:
-            self._compute(direction, self.batches.example(choice), choice.taken, "method")
+            batch = self._in_direction(direction, self.batches.example(choice))
+            self._compute(batch, choice.taken, "method")
 
     def _computable(self, direction: Direction, name: str, path: str) -> bool:
         """Whether a tensor follows from the test images of a direction. path: of the recipe, for faults."""
-        return self._compute(direction, self.batches.test(direction), name, path)
+        key = (direction.source, direction.target)
+        if key not in self.tests:
+            self.tests[key] = self._in_direction(direction, self.batches.test(direction))
+        computable = self._compute(self.tests[key], name, path)
+        if not computable:
+            del self.tests[key]  # what it has computed would count no call of a network
+        return computable
 
-    def _compute(self, direction: Direction, images: Mapping[str, Tensor], name: str, path: str) -> bool:
+    def _in_direction(self, direction: Direction, images: Mapping[str, Tensor]) -> Method:
         given = {**images, **direction.labels(1, torch.device("meta"))}
         options = self.batches.options(direction)
-        batch = self.batches.bound(given, self.handles, self.calls, grad=False, needed=self.needed, options=options)
+        return self.batches.bound(given, self.handles, self.calls, grad=False, needed=self.needed, options=options)
+
+    def _compute(self, batch: Method, name: str, path: str) -> bool:
         self.networks.mismatch = ""
         reached = set(self.calls.reached)
         try:
