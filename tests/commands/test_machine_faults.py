@@ -38,10 +38,10 @@ def wait_for(path: Path, process: subprocess.Popen[Any]) -> None:
         time.sleep(0.02)
 
 
-def is_refused(status: int, printed_text: str) -> None:
-    assert status == 2, printed_text
-    assert "Traceback" not in printed_text
-    assert "defect" not in printed_text
+def is_refused(status: int, messages: str) -> None:
+    assert status == 2, messages
+    assert "Traceback" not in messages
+    assert "defect" not in messages
 
 
 @pytest.mark.parametrize("limit", [3_000, 20_000, 100_000])
@@ -75,10 +75,10 @@ def test_ctrl_c_in_the_first_seconds(after: float, recipe: Callable[..., Path], 
         assert process.stdout.readline() == "begun\n"
         time.sleep(after)
         process.send_signal(signal.SIGINT)
-        printed_text = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, printed_text
-    assert "Traceback" not in printed_text
-    assert "interrupted" in printed_text or "stopped after step" in printed_text
+        messages = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, messages
+    assert "Traceback" not in messages
+    assert "interrupted" in messages or "stopped after step" in messages
 
 
 def test_a_reader_that_goes_away(recipe: Callable[..., Path], tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_loader_process_that_is_killed(number: int, recipe: Callable[..., Path
         wait_for(out / "checkpoints" / "step-5.pt.sha256", process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), number)
-        printed_text = process.communicate(timeout=60)[1]
-    is_refused(process.returncode, printed_text)
-    assert "a loader process " in printed_text
-    assert "lower training.workers (now 2; 0 loads in the training process)" in printed_text
+        messages = process.communicate(timeout=60)[1]
+    is_refused(process.returncode, messages)
+    assert "a loader process " in messages
+    assert "lower training.workers (now 2; 0 loads in the training process)" in messages
     steps = sorted(int(path.stem.removeprefix("step-")) for path in (out / "checkpoints").glob("*.pt"))
     assert steps[-1] > 5, "the steps since the last checkpoint are saved"
 

@@ -1,5 +1,6 @@
-# ruff: noqa: E501
 """A plugin that raises or returns nonsense while a run trains is named, with its component and the line in its file."""
+
+# ruff: noqa: E501 - a message stands on one line, as the user reads it
 
 from __future__ import annotations
 
@@ -257,10 +258,10 @@ def test_it_is_the_plugin_that_is_blamed(
     lines = capsys.readouterr().err.splitlines()
     assert "Traceback" not in "\n".join(lines)
     assert status == 2
-    printed_text = "\n".join(lines[next(i for i, text in enumerate(lines) if text.startswith("translate-run: ")) :])
-    assert re.match("translate-run: " + message.replace("LINE", str(line)), printed_text, re.DOTALL), printed_text
+    messages = "\n".join(lines[next(i for i, text in enumerate(lines) if text.startswith("translate-run: ")) :])
+    assert re.match("translate-run: " + message.replace("LINE", str(line)), messages, re.DOTALL), messages
     if "oh" in message and (out / "run.json").exists():
-        assert f"The traceback is in {out / 'errors.log'}" in printed_text
+        assert f"The traceback is in {out / 'errors.log'}" in messages
         assert "RuntimeError: oh" in (out / "errors.log").read_text()
 
 
@@ -275,8 +276,8 @@ def test_a_network_that_fails_when_it_translates(
     Image.new("RGB", (48, 48)).save(tmp_path / "a.png")
     capsys.readouterr()
     assert apply([str(out), str(tmp_path / "a.png"), "--out", str(tmp_path / "translated"), "--device", "cpu"]) == 2
-    printed_text = capsys.readouterr().err
-    assert "Traceback" not in printed_text
+    messages = capsys.readouterr().err
+    assert "Traceback" not in messages
     assert re.search(
-        r"generator 'mine' of plugin plugins/faulty\.py failed in forward: RuntimeError: oh \(faulty", printed_text
+        r"generator 'mine' of plugin plugins/faulty\.py failed in forward: RuntimeError: oh \(faulty", messages
     )

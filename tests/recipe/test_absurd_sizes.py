@@ -48,11 +48,11 @@ def test_it_ends_with_a_short_message(
     override, message = CASES[name]
     began = time.monotonic()
     status = main([str(write_recipe()), "--out", str(tmp_path / "run"), "--device", "cpu", "--set", override])
-    printed_text = capsys.readouterr().err
-    assert status == 2, printed_text[:500]
-    assert "Traceback" not in printed_text
-    assert message in printed_text
-    assert len(printed_text) < 5000
+    messages = capsys.readouterr().err
+    assert status == 2, messages[:500]
+    assert "Traceback" not in messages
+    assert message in messages
+    assert len(messages) < 5000
     assert time.monotonic() - began < 60
     assert not (tmp_path / "run" / "run.json").exists()
 
@@ -64,9 +64,9 @@ def test_many_unknown_keys(write_recipe: Callable[..., Path], capsys: pytest.Cap
     recipe.write_text(yaml.safe_dump(data))
     began = time.monotonic()
     assert main([str(recipe), "--dry-run"]) == 2
-    printed_text = capsys.readouterr().err
-    assert "has 20,000 faults\n" in printed_text
-    assert "… and 19,900 more\n" in printed_text
+    messages = capsys.readouterr().err
+    assert "has 20,000 faults\n" in messages
+    assert "… and 19,900 more\n" in messages
     assert time.monotonic() - began < 30
 
 

@@ -171,14 +171,12 @@ DAMAGED = {
     "a checkpoint of other bytes": replaced("checkpoints/step-4.pt", "file"),
     "weights that are not finite": checkpoint(poisoned),
 }
-"""After these the checkpoint before is used."""
-
 HARMLESS = {
     "a line of the log without an object": lambda folder: (folder / "metrics.jsonl").write_text("5\n[]\nnull\n{}\n"),
     "a log of other bytes": replaced("metrics.jsonl", "file"),
     "no log": replaced("metrics.jsonl", "nothing"),
     "no samples": replaced("samples", "nothing"),
-    "samples that are a dangling link": replaced("samples", "nothing"),
+    "samples that are a dangling link": replaced("samples", "dangling"),
 }
 
 
@@ -199,47 +197,38 @@ def outcome(
     return applied, continued, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", RECORD)
-def test_a_record_that_was_edited(
-    name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+GROUPS = {
+    "run.json": (RECORD, ((2, 2), (2, 0)), ()),
+    # A part that translations do not use may be wrong.
+    "checkpoint": (CHECKPOINT, ((2, 2), (0, 2)), ("step-4.pt",)),
+    "damaged": (DAMAGED, ((0, 0),), ("step-2.pt is used", "step-4.pt.damaged; the one before it is used")),
+    "harmless": (HARMLESS, ((0, 0),), ()),
+}
+"""Edits, the statuses of applying the run and of continuing it, and what the messages hold."""
+
+
+@pytest.mark.parametrize(
+    ("edit", "statuses", "phrases"),
+    [
+        pytest.param(edit, statuses, phrases, id=f"{group}: {name}")
+        for group, (edits, statuses, phrases) in GROUPS.items()
+        for name, edit in edits.items()
+    ],
+)
+def test_an_edited_run_folder(
+    edit: Callable[[Path], None],
+    statuses: tuple[tuple[int, int], ...],
+    phrases: tuple[str, ...],
+    copy: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    RECORD[name](copy[1])
-    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
-    assert "Traceback" not in printed_text
-    assert (applied, continued) in ((2, 2), (2, 0)), printed_text
-    assert len(printed_text) < 3000
-
-
-@pytest.mark.parametrize("name", CHECKPOINT)
-def test_a_checkpoint_of_another_structure(
-    name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    CHECKPOINT[name](copy[1])
-    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
-    assert "Traceback" not in printed_text
-    assert continued == 2, printed_text
-    assert applied in (0, 2), "a part that translations do not use may be wrong"
-    assert "step-4.pt" in printed_text
-
-
-@pytest.mark.parametrize("name", DAMAGED)
-def test_the_checkpoint_before_is_used(
-    name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    DAMAGED[name](copy[1])
-    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
-    assert (applied, continued) == (0, 0), printed_text
-    assert "step-2.pt is used" in printed_text
-    assert "step-4.pt.damaged; the one before it is used" in printed_text
-
-
-@pytest.mark.parametrize("name", HARMLESS)
-def test_what_does_not_matter(
-    name: str, copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    HARMLESS[name](copy[1])
-    applied, continued, printed_text = outcome(*copy, tmp_path / "a.png", capsys)
-    assert (applied, continued) == (0, 0), printed_text
+    edit(copy[1])
+    applied, continued, messages = outcome(*copy, tmp_path / "a.png", capsys)
+    assert (applied, continued) in statuses, messages
+    assert all(phrase in messages for phrase in phrases), messages
+    assert "Traceback" not in messages
+    assert len(messages) < 3000
 
 
 @pytest.mark.parametrize(
@@ -260,7 +249,7 @@ def test_weights_that_cannot_be_copied(
     torch.save(state, tmp_path / "g.pth")
     init = f"generator.init_from={tmp_path / 'g.pth'}"
     assert run([str(trained[0]), "--out", str(tmp_path / "run"), "--device", "cpu", "--set", init]) == 2
-    printed_text = capsys.readouterr().err
-    assert message in printed_text
-    assert "Traceback" not in printed_text
+    messages = capsys.readouterr().err
+    assert message in messages
+    assert "Traceback" not in messages
     assert not (tmp_path / "run" / "run.json").exists()

@@ -24,6 +24,7 @@ from translate_core.contracts.method import Method
 from translate_core.contracts.tensor import Equation
 from translate_core.contracts.update import updates_of
 from translate_core.errors import UserError, explain
+from translate_core.runtime.meta import meta_device
 from translate_core.training.failure import why_it_failed
 
 
@@ -47,7 +48,7 @@ class MethodSubject:
 def _compute(batch: Method, name: str, what: str) -> Any:
     """A tensor of a batch on the meta device. what: its description in messages. Raises Broken."""
     try:
-        with torch.device("meta"):
+        with meta_device():
             return batch[name]
     except UserError as error:
         raise Broken(f"{what} cannot be computed: {error}") from None
@@ -159,7 +160,7 @@ def has_fitting_pairs(subject: MethodSubject) -> None:
                 conditions = " and ".join(roles[name].conditions) or "no condition"
                 raise Broken(f"{name} is called with {called}, and its role has {conditions}")
             try:
-                with torch.device("meta"):
+                with meta_device():
                     batch.network(name)(*arguments)
             except Exception as error:  # whatever a network raises
                 raise Broken(f"{name} cannot be called with {called}: {explain(error)}") from None
@@ -299,7 +300,7 @@ def _ambient_state() -> list[Any]:
 def supports_after_update(subject: MethodSubject) -> None:
     """For each update."""
     built = subject.build()
-    with torch.no_grad(), torch.device("meta"):
+    with torch.no_grad(), meta_device():
         for update in updates_of(subject.setup.method.order):
             side = [name for name, item in built.handles.items() if item.role.side == update.side]
             own = {name: built.handles[name] for name in update.networks or side}

@@ -10,6 +10,7 @@ from translate_core.conformance.kit import Kit, ambient, image, same, saved_and_
 from translate_core.conformance.promise import Broken, NotTested, built, promise
 from translate_core.contracts.pool import Pool
 from translate_core.errors import UserError
+from translate_core.runtime.meta import meta_device
 from translate_core.runtime.randomness import torch_generator
 
 _QUERIES = 12
@@ -60,7 +61,7 @@ def keeps_shapes(subject: PoolSubject) -> None:
         if not isinstance(output, Tensor) or output.shape != given.shape or output.dtype != given.dtype:
             found = f"{size(output)}, {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
             raise Broken(f"for {size(given)}, {given.dtype}, it returns {found}")
-    with torch.device("meta"):
+    with meta_device():
         output = subject.build().query(torch.empty(2, 3, 8, 8), torch_generator(0))
     if output.device.type != "meta" or output.shape != (2, 3, 8, 8):
         raise Broken(f"for images on the device meta it returns {size(output)} on {output.device}")

@@ -17,6 +17,7 @@ from translate_core.contracts.given import Given
 from translate_core.contracts.method import Method
 from translate_core.recipe.load import load_recipe
 from translate_core.recipe.resolved import ResolvedRecipe
+from translate_core.runtime.meta import meta_device
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.build import check, open_data
@@ -110,7 +111,7 @@ def _networks(shapes: ShapeCheck, channels: Mapping[str, int]) -> list[tuple[Blo
 def _side(recipe: ResolvedRecipe, dataset: Dataset) -> int:
     """Height and width of square images that all networks take, where those of the dataset differ in size."""
     modules: dict[str, nn.Module] = {}
-    with torch.device("meta"):
+    with meta_device():
         for name, network in recipe.networks.items():
             modules[name] = network.block(**network.role.given(dataset.channels, modules))
     return fitted(_ANY_SIDE, SizeConstraint.of(modules.values()))

@@ -15,6 +15,7 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Network
 from translate_core.contracts.role import sides
+from translate_core.runtime.meta import meta_device
 from translate_core.runtime.randomness import Draws, torch_generator
 
 
@@ -60,7 +61,7 @@ class _Recorder(Network):
         key = f"{call.entry} {_shapes(args)} {_shapes(kwargs)}"
         if key not in self._outputs:
             moved = call.changed(lambda tensor: tensor.detach().to("meta"))
-            with torch.no_grad(), torch.device("meta"):
+            with torch.no_grad(), meta_device():
                 self._outputs[key] = function(*moved.arguments, **moved.keywords)
         self._count += 1
         # A loss may differentiate outputs with respect to inputs.

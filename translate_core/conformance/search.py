@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from translate_core.components.blocks import Block
@@ -15,6 +14,7 @@ from translate_core.conformance.plain import PLAIN, Build
 from translate_core.conformance.promise import NotTested
 from translate_core.conformance.stated import StatedMethod
 from translate_core.contracts.role import Role
+from translate_core.runtime.meta import meta_device
 
 
 class Search:
@@ -91,7 +91,7 @@ class Search:
         built: dict[str, nn.Module] = {}
         for role in roles:
             try:
-                with torch.device("meta"):
+                with meta_device():
                     module = build(**role.given(self.stated.channels, {**modules, **built}))
             except Exception:  # whatever a component's constructor raises; the component's own check reports it
                 return None

@@ -23,6 +23,7 @@ from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network
 from translate_core.contracts.role import Role
 from translate_core.errors import UserError
+from translate_core.runtime.meta import meta_device
 from translate_core.runtime.randomness import Draws
 from translate_core.training.failure import why_it_failed
 from translate_core.training.size_constraint import SizeConstraint
@@ -233,7 +234,7 @@ def _sized(setup: MethodSetup) -> MethodSetup:
 
     def fits(side: int) -> None:
         built = replace(setup, side=side).build("meta")
-        with torch.device("meta"):
+        with meta_device():
             for _, compute in computations(built.batch(targets=True, integers=largest), setup.tensor_names):
                 compute()
         reached.update(built.calls.reached)
@@ -249,7 +250,7 @@ def _with_fault(setup: MethodSetup) -> MethodSetup:
     built = setup.build("meta")
     for what, compute in computations(built.batch(targets=True, integers=largest), setup.tensor_names):
         try:
-            with torch.device("meta"):
+            with meta_device():
                 compute()
         except Exception as error:  # whatever a component raises
             reason = f"cannot be computed: {error}" if isinstance(error, UserError) else why_it_failed(error)

@@ -51,7 +51,7 @@ def _saved(run: RunFolder) -> str:
 
 
 def _logged(error: BaseException, run: RunFolder) -> Path | None:
-    """The file to which the traceback was added; None where there is no run folder, or it cannot be written to."""
+    """The file to which the traceback was added; None without a run folder, or with one that cannot be written to."""
     if not run.exists():
         return None
     path = run.path / LOG

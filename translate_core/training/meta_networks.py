@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from translate_core.contracts.dataset import Dataset
@@ -14,6 +13,7 @@ from translate_core.contracts.role import Role
 from translate_core.errors import UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
+from translate_core.runtime.meta import meta_device
 from translate_core.training.size_limits import limited
 
 
@@ -55,7 +55,7 @@ class MetaNetworks:
             self._fault(self._option_with_taps(network.role), str(error))
             return None
         try:
-            with torch.device("meta"), limited():
+            with meta_device(), limited():
                 module: nn.Module = network.block(**given)
         except Exception as error:  # a component's constructor may raise anything
             component = network.block.registration.name

@@ -24,6 +24,7 @@ from translate_core.contracts.update import Update
 from translate_core.errors import Fault, UserError, explain
 from translate_core.recipe.overrides import flatten
 from translate_core.recipe.resolved import ResolvedMetric, ResolvedNetwork, ResolvedRecipe
+from translate_core.runtime.meta import meta_device
 from translate_core.training.failure import why_it_failed
 from translate_core.training.graph import NOWHERE, reach_of
 from translate_core.training.meta_batches import MetaBatches
@@ -172,7 +173,7 @@ class _Checker:
         losses = []
         for name, item in self.recipe.losses.items():
             try:
-                with torch.device("meta"):
+                with meta_device():
                     loss = item.block()
                     loss.prepare(self.recipe.method)
             except Exception as error:  # a component's constructor may raise anything
@@ -230,7 +231,7 @@ class _Checker:
         trained = self._trained_by(update)
         self.networks.mismatch = ""
         try:
-            with torch.device("meta"), warnings.catch_warnings():
+            with meta_device(), warnings.catch_warnings():
                 # torch's losses only warn when shapes differ, and broadcast.
                 warnings.filterwarnings("error", message="Using a target size", category=UserWarning)
                 parts = loss.compute(update.side, batch, self.calls, trained)
@@ -351,7 +352,7 @@ class _Checker:
         self.networks.mismatch = ""
         reached = set(self.calls.reached)
         try:
-            with torch.device("meta"), torch.no_grad():
+            with meta_device(), torch.no_grad():
                 _ = batch[name]
         except MissingTensorError:
             self.calls.reached = reached  # what it called before does not count

@@ -17,6 +17,7 @@ from translate_core.contracts.loss import Loss
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import sides
 from translate_core.errors import UserError
+from translate_core.runtime.meta import meta_device
 from translate_core.training.failure import why_it_failed
 
 
@@ -95,7 +96,7 @@ class LossSubject:
         found = []
         for side in existing:
             batch = setup.build("meta").batch(integers=largest)
-            with torch.device("meta"):
+            with meta_device():
                 if compute(loss, side, batch, None):
                     found.append(side)
         return tuple(found)

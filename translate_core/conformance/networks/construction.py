@@ -11,6 +11,7 @@ from translate_core.conformance.kit import ambient, named, same, scalar_of, tens
 from translate_core.conformance.networks.subject import NetworkSubject
 from translate_core.conformance.promise import Broken, NotTested, promise
 from translate_core.errors import explain
+from translate_core.runtime.meta import meta_device
 from translate_core.runtime.randomness import seeded
 from translate_core.training.failure import why_it_failed
 
@@ -77,7 +78,7 @@ def passes_shape_check(subject: NetworkSubject) -> None:
     """Forward and backward pass of every call on the meta device, in training mode."""
     module = subject.build("meta")
     _ = subject.calls  # recorded on the CPU
-    with torch.device("meta"):
+    with meta_device():
         outputs = subject.run(module, change=lambda tensor: tensor.to("meta"))
         scalar_of(outputs).backward()  # type: ignore[no-untyped-call]
 
