@@ -35,7 +35,20 @@ RAW = (
 LAUGHS = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}' if n else 'ha'] * 9)}]" for n in range(12))
 """Nine to the twelfth elements, written with aliases."""
 
-ODD_OVERRIDES = ("", "=", "a", "a=", ".=1", "a..b=1", "generator.=1", ".generator=1", "=1", "generator", "\x00=1", "a\nb=1")
+ODD_OVERRIDES = (
+    "",
+    "=",
+    "a",
+    "a=",
+    ".=1",
+    "a..b=1",
+    "generator.=1",
+    ".generator=1",
+    "=1",
+    "generator",
+    "\x00=1",
+    "a\nb=1",
+)
 
 
 class Recipes(Campaign):
@@ -49,7 +62,9 @@ class Recipes(Campaign):
         super().__init__(shared)
         self.shipped = [_without_images(yaml.safe_load(_text(name))) for name in RECIPES]
         self.small = {path.stem: self._small(path) for path in map(Path, RECIPES) if path.stem.startswith("quickstart")}
-        self.ablations = [yaml.safe_load(path.read_text("utf-8")) for path in (REPOSITORY / "recipes/ablations").iterdir()]
+        self.ablations = [
+            yaml.safe_load(path.read_text("utf-8")) for path in (REPOSITORY / "recipes/ablations").iterdir()
+        ]
 
     def _small(self, recipe: Path) -> Tree:
         with tempfile.TemporaryDirectory(dir=self.shared) as folder:
@@ -125,7 +140,7 @@ def _names(path: Path, tree: Tree, overrides: list[str]) -> list[str]:
 
 
 def _node(tree: Tree, rng: random.Random) -> tuple[Any, ...] | None:
-    found = [path for path in nodes(tree)]
+    found = list(nodes(tree))
     return rng.choice(found) if found else None
 
 
@@ -193,7 +208,7 @@ def _resize(tree: Tree, rng: random.Random, others: list[Tree]) -> None:
 def _alias(tree: Tree, rng: random.Random, others: list[Tree]) -> None:
     """One object at two places, which YAML writes with an anchor."""
     first, second = _node(tree, rng), _node(tree, rng)
-    if first and second and second != first[: len(second)]:
+    if first and second and second != first[: len(second)] and first != second[: len(first)]:
         put(tree, second, at(tree, first))
 
 
@@ -204,16 +219,21 @@ def _raw(tree: Tree, rng: random.Random, others: list[Tree]) -> None:
 
 
 def _plugins(tree: Tree, rng: random.Random, others: list[Tree]) -> None:
-    tree["plugins"] = rng.choice((["absent.py"], ["os"], ["r.yaml"], ["/dev/zero"], [""], [".."], ["a b"], ["tests.conftest"], [hostile(rng)]))
+    tree["plugins"] = rng.choice(
+        (["absent.py"], ["os"], ["r.yaml"], ["/dev/zero"], [""], [".."], ["a b"], ["tests.conftest"], [hostile(rng)])
+    )
 
 
 TREE_CHANGES: tuple[Callable[[Tree, random.Random, list[Tree]], None], ...] = (
-    _delete, _rename, _revalue, _revalue, _revalue, _add, _swap, _block, _type, _resize, _resize, _alias, _raw, _raw, _plugins,
+    _delete, _rename, _revalue, _revalue, _revalue, _add, _swap, _block, _type, _resize, _resize, _alias, _raw, _raw,
+    _plugins,
 )  # fmt: skip
 
 
 def _dumped(tree: Tree, rng: random.Random) -> str:
-    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=rng.random() < 0.5, default_flow_style=rng.random() < 0.3)
+    text = yaml.safe_dump(
+        tree, sort_keys=False, allow_unicode=rng.random() < 0.5, default_flow_style=rng.random() < 0.3
+    )
     for number, raw in enumerate(RAW):
         text = text.replace(f"'@@{number}@@'", raw)
     return text
@@ -260,7 +280,9 @@ def _encoding(data: bytes, rng: random.Random) -> bytes:
 
 
 def _documents(data: bytes, rng: random.Random) -> bytes:
-    return rng.choice((b"---\n" + data, data + b"---\n" + data, b"%YAML 9.9\n---\n" + data, b"%TAG ! x\n" + data, b"...\n" + data))
+    return rng.choice(
+        (b"---\n" + data, data + b"---\n" + data, b"%YAML 9.9\n---\n" + data, b"%TAG ! x\n" + data, b"...\n" + data)
+    )
 
 
 def _laughs(data: bytes, rng: random.Random) -> bytes:
@@ -268,7 +290,21 @@ def _laughs(data: bytes, rng: random.Random) -> bytes:
 
 
 def _nothing(data: bytes, rng: random.Random) -> bytes:
-    return rng.choice((b"", b"\n", b"null", b"[]", b"5", b"text", b"# only a comment\n", b"{}", b"- 1\n- 2\n", b"\x00", b"a: b\n" * 5000))
+    return rng.choice(
+        (
+            b"",
+            b"\n",
+            b"null",
+            b"[]",
+            b"5",
+            b"text",
+            b"# only a comment\n",
+            b"{}",
+            b"- 1\n- 2\n",
+            b"\x00",
+            b"a: b\n" * 5000,
+        )
+    )
 
 
 TEXT_CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
@@ -283,6 +319,10 @@ def _override(tree: Tree, rng: random.Random) -> str:
     if rng.random() < 0.2:
         path = (*path, rng.choice(TEXTS))
     key = ".".join(map(str, path))
-    value = rng.choice(RAW) if rng.random() < 0.3 else yaml.safe_dump(hostile(rng), default_flow_style=True).removesuffix("...\n")
+    value = (
+        rng.choice(RAW)
+        if rng.random() < 0.3
+        else yaml.safe_dump(hostile(rng), default_flow_style=True).removesuffix("...\n")
+    )
     text = f"{key}={value.strip()}"
     return text.encode("utf-8", "replace").decode() if rng.random() < 0.9 else text

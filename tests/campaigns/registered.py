@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from tests.campaigns.recipes import Recipes
 from tests.campaigns.rule import Campaign
 

@@ -15,7 +15,7 @@ NUMBERS: tuple[Any, ...] = (
 )  # fmt: skip
 TEXTS = (
     "", " ", "x", "none", "null", "true", "1", "1e400", "5 steps", "0 steps", "-3 epochs", "1e9 steps", "nan epochs",
-    "99999999999999999999 steps", "\x00", "a\x00b", "\x1b[31mred\x1b[0m", "\r\n", "\u202e", "\ud83d\ude00", "\udcff",
+    "99999999999999999999 steps", "\x00", "a\x00b", "\x1b[31mred\x1b[0m", "\r\n", "\u202e", "\U0001f600", "\udcff",
     "../../etc/passwd", "/dev/zero", "/proc/self/mem", "/dev/null", "~", "$HOME", "%s%n", "{0.__class__}", "[bold]",
     "a/b", "a.b", "..", "-", "=", "x" * 300, "x" * 100_000, "é", "\t", "real_A", "fake_B", "G_AB", "A", "lsgan",
 )  # fmt: skip
@@ -78,7 +78,9 @@ def bytes_changed(data: bytes, rng: random.Random) -> bytes:
         lambda: data[:place] + rng.randbytes(end - place) + data[end:],
         lambda: data[:place] + data[end:],
         lambda: data[:end] + data[place:],
-        lambda: data[:place] + rng.choice((b"\x00", b"\xff\xfe", b"\xc3", b"\t", b"\r", b"\n", b"\x1b[2J")) + data[place:],
+        lambda: (
+            data[:place] + rng.choice((b"\x00", b"\xff\xfe", b"\xc3", b"\t", b"\r", b"\n", b"\x1b[2J")) + data[place:]
+        ),
         lambda: data + rng.randbytes(100),
         lambda: b"",
     )

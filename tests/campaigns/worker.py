@@ -31,9 +31,9 @@ def attempts(name: str, seed: int, first: int, until: int | None, deadline: floa
     while until is None or index < until:
         if time.monotonic() > deadline:
             return
-        for index, outcome in _of_one_worker(name, seed, index, until, deadline):
-            yield index, outcome
-        index += 1
+        for tried, outcome in _of_one_worker(name, seed, index, until, deadline):
+            yield tried, outcome
+            index = tried + 1
 
 
 def _of_one_worker(
@@ -73,9 +73,7 @@ def _of_one_worker(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _work(
-    name: str, seed: int, first: int, until: int | None, deadline: float, folder: Path, out: Connection
-) -> None:
+def _work(name: str, seed: int, first: int, until: int | None, deadline: float, folder: Path, out: Connection) -> None:
     os.setsid()
     faulthandler.enable(all_threads=False)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
