@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tests.campaigns.plugin_faults import PluginFaults
 from tests.campaigns.recipes import Recipes
 from tests.campaigns.rule import Campaign
 
-CAMPAIGNS: dict[str, type[Campaign]] = {campaign.name: campaign for campaign in (Recipes,)}
+CAMPAIGNS: dict[str, type[Campaign]] = {campaign.name: campaign for campaign in (Recipes, PluginFaults)}
