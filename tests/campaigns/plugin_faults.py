@@ -6,7 +6,7 @@ import copy
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,8 @@ UNUSED = {
     "plugin.import": "has no value",
     "plugin.register": "returns nothing",
     "generator.train": "what it returns is not used",
+    "generator.taps": "the method takes no features",
+    "generator.features": "the method takes no features",
 }
 """Part of a place -> why its value is harmless."""
 
@@ -239,20 +241,40 @@ class PluginFaults(Campaign):
         """What is wrong with the message for a fault that happened."""
         fault = what.partition(": ")[2]
         if last.status == DONE:
-            unused = any(part in place for part in UNUSED)
-            if raises or not (unused or (place, fault) in HARMLESS or harmless(place, fault)):
+            if raises or not any(part in place and fault in faults for part, faults in HARMLESS.items()):
                 yield "status 0"
-        elif last.status == FAULT and fault not in MEMORY:
-            diverged = "training has diverged" in last.printed and "It began with the loss" in last.printed
-            if not diverged and not re.search(r"faulty|['( ]mine\b|'own'", last.printed):
+        elif last.status == FAULT and fault not in MEMORY and not DIVERGED.search(last.printed):
+            if not NAMED.search(last.printed):
                 yield "the message names neither plugin nor component"
-            elif raises and fault != "SyntaxError" and not re.search(r"faulty\.py, line \d+", last.printed):
+            elif raises and fault not in PLACED and not re.search(r"faulty\.py, line \d+", last.printed):
                 yield "the message names no line"
 
 
-HARMLESS: dict[tuple[str, str], str] = {}
+DIVERGED = re.compile(r"training has diverged.* It began with the loss", re.DOTALL)
+NAMED = re.compile(
+    r"faulty|['( ]mine\b|'own'|(networks|losses|optimizers|schedules|metrics|observers)[/.]\w+|\b[GD]_[AB]+\b"
+    r"|^  (method|data|schedule|optimizer)  ",
+    re.MULTILINE,
+)
+"""The plugin, the component, or the key of the component in the recipe."""
+PLACED = ("SyntaxError", "ValueError")
+"""The first has a place of its own. The second is how a constructor refuses its options: the key is its place."""
 
 
-def harmless(place: str, fault: str) -> bool:
-    """Whether the value is a right one, or one that cannot be distinguished from a right one."""
-    return False
+class _All:
+    def __contains__(self, fault: str) -> bool:
+        return True
+
+
+HARMLESS: dict[str, Container[str]] = {
+    **dict.fromkeys(UNUSED, _All()),
+    "protocol": ("text", "empty text", "long text", "odd text"),
+    "higher_is_better": ("true",),
+    ".compute": ("true", "0", "-1", "1e308"),
+    ".distance": ("true", "0", "-1", "1e308"),
+    "schedule.factor": ("true", "0", "1e308"),
+    "fingerprint": ("text", "empty text", "long text", "odd text"),
+    "test.name": ("text", "empty text", "long text", "odd text"),
+    "state_dict": ("an empty dict",),
+}
+"""Part of a place -> the faults that are right values there, or cannot be distinguished from right ones."""

@@ -75,6 +75,7 @@ def _of_one_worker(
 
 def _work(name: str, seed: int, first: int, until: int | None, deadline: float, folder: Path, out: Connection) -> None:
     os.setsid()
+    multiprocessing.set_start_method("fork", force=True)  # this process was spawned, and its children would be
     faulthandler.enable(all_threads=False)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
