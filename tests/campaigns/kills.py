@@ -75,6 +75,7 @@ class Kills(Campaign):
                 "download": {"url": f"http://127.0.0.1:{self.server.server_port}/a.zip"},
             },
             "training": {**RECIPE["training"], "length": "1 steps"},
+            "metrics": {},
         }
         (shared / "downloading.yaml").write_text(json.dumps(downloading))
         self.pictures = shared / "pictures"

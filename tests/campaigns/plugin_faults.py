@@ -181,6 +181,7 @@ UNUSED = {
     "plugin.register": "returns nothing",
     "generator.train": "what it returns is not used",
     "generator.taps": "the method takes no features",
+    "train.shuffled": "any value is true or false",
     "generator.features": "the method takes no features",
 }
 """Part of a place -> why its value is harmless."""
@@ -253,7 +254,7 @@ class PluginFaults(Campaign):
 DIVERGED = re.compile(r"training has diverged.* It began with the loss", re.DOTALL)
 NAMED = re.compile(
     r"faulty|['( ]mine\b|'own'|(networks|losses|optimizers|schedules|metrics|observers)[/.]\w+|\b[GD]_[AB]+\b"
-    r"|^  (method|data|schedule|optimizer)  ",
+    r"|^  (method|data|schedule|optimizer)  |none of them trains \w+",
     re.MULTILINE,
 )
 """The plugin, the component, or the key of the component in the recipe."""
@@ -276,5 +277,7 @@ HARMLESS: dict[str, Container[str]] = {
     "fingerprint": ("text", "empty text", "long text", "odd text"),
     "test.name": ("text", "empty text", "long text", "odd text"),
     "state_dict": ("an empty dict",),
+    "stop_reason": ("text",),
+    "method.rec_A": ("float64",),
 }
 """Part of a place -> the faults that are right values there, or cannot be distinguished from right ones."""

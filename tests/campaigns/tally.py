@@ -37,6 +37,8 @@ class Tally:
         if outcome.broken:
             self.outside += 1
             print(f"{'; '.join(outcome.broken)[:300]} ({outcome.what[:300]})")
+            for line in [line for line in outcome.printed.splitlines() if line.startswith("translate-")][-2:]:
+                print(f"    {line[:200]}")
             print(f"    python -m tests.campaigns {self.name} --only {self.seed}:{index}")
             sys.stdout.flush()
 

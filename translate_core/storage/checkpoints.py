@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
-from translate_core.errors import UserError
+from translate_core.errors import UserError, raised_at, text_of
 from translate_core.runtime.files import PART, atomic_write, read_file, sha256_of, write_text
 from translate_core.storage.models import FORMAT, CheckpointModel, check
 
@@ -67,7 +67,8 @@ class Checkpoint:
             try:
                 part.load_state_dict(states[name])
             except Exception as error:  # each part checks its own state, in its own way
-                raise UserError(f"{self.path} belongs to another recipe: {name} does not fit: {error}") from None
+                what = (text_of(error) or type(error).__name__) + raised_at(error)
+                raise UserError(f"{self.path} belongs to another recipe: {name} does not fit: {what}") from error
 
 
 class DamagedError(UserError):
@@ -107,6 +108,10 @@ class Checkpoints:
         """
         for states in (parts, *rank_parts):
             for name, state in states.items():
+                if not isinstance(state, dict):
+                    raise UserError(
+                        f"{name} cannot be saved: its `state_dict` returns {type(state).__name__}, not a dict"
+                    )
                 check_plain(state, name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(step)
