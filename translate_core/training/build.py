@@ -28,7 +28,7 @@ from translate_core.training.loader import Sampling
 from translate_core.training.phase import Phase, WeightedLoss
 from translate_core.training.schedule import WatchedSchedule
 from translate_core.training.shape_check import ShapeCheck, check_shapes
-from translate_core.training.side import SideOptimizer, build_optimizer
+from translate_core.training.side import OptimizerState, SideOptimizer, build_optimizer
 from translate_core.training.update_check import of_loss
 
 
@@ -69,7 +69,7 @@ class Assembly:
         parts: dict[str, Stateful] = {f"networks/{name}": network.module for name, network in self.networks.items()}
         parts.update({f"ema/{name}": ema for name, ema in self.ema.items()})
         for name, side in self.sides.items():
-            parts[f"optimizers/{name}"] = side.optimizer
+            parts[f"optimizers/{name}"] = OptimizerState(side.optimizer)
             if side.schedule.uses_losses:
                 parts[f"schedules/{name}"] = side.schedule
             if side.scaler is not None:
