@@ -77,13 +77,13 @@ def read_weights(file: Path) -> dict[str, Any]:
     if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{file} is not a state_dict: it must map names to tensors, and nothing else")
     for key, value in state.items():
-        kind = _extraordinary(value)
+        kind = extraordinary(value)
         if kind:
             raise UserError(f"{file} holds a tensor that is {kind}: {key}. Save it as an ordinary tensor first")
     return dict(state)
 
 
-def _extraordinary(value: Tensor) -> str:
+def extraordinary(value: Tensor) -> str:
     """What keeps a tensor from being copied into a network's own; empty if nothing does."""
     if value.layout is not torch.strided:
         return "sparse"
