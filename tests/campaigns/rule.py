@@ -39,7 +39,7 @@ class Ended:
         if warning := _WARNING.search(self.printed):
             yield f"a raw warning: {warning[0]}"
         if self.status == FAULT:
-            messages = re.findall(rf"^{self.command}: (?!error: )|^{self.command}: error: ", self.printed, re.MULTILINE)
+            messages = re.findall(rf"^{self.command}: |^\d+ of \d+ runs failed", self.printed, re.MULTILINE)
             if len(messages) != 1:
                 yield f"{len(messages)} messages"
             elif names and not any(name in self.printed for name in names):

@@ -95,7 +95,11 @@ class RunFolders(Campaign):
         done = [_changed(copied, rng, canary) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
         uses = [self._train_on(name, copied)] if name == "ablation" else self._uses(copied, folder, rng)
         ended = [use() for use in uses]
-        broken = [text for item in ended for text in item.broken([str(copied), "recipe", "plugin.py", "ablation"])]
+        broken = [
+            text
+            for item in ended
+            for text in item.broken([str(copied), "recipe", "plugin.py", "ablation", "checkpoint"])
+        ]
         if canary.exists():
             broken.append("a pickle was executed")
         if sum(path.stat().st_size for path in copied.rglob("*") if path.is_file() and not path.is_symlink()) > MOST:
