@@ -269,3 +269,11 @@ def test_weights_that_cannot_be_copied(
     assert message in printed_text
     assert "Traceback" not in printed_text
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["losses.csv", "metrics.jsonl", ".lock"])
+def test_a_pipe_in_the_folder(name: str, copy: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    replaced(name, "pipe")(copy[1])
+    longer = ["--set", "training.length=5 steps", "--set", "observers.csv={type: csv}"]
+    assert run([str(copy[0]), "--out", str(copy[1]), "--device", "cpu", *longer]) == 2
+    assert f"{copy[1] / name} is a pipe, not a file: remove it" in capsys.readouterr().err
