@@ -40,7 +40,10 @@ def samples(assembly: Assembly) -> list[Sample]:
                     *([direction.target_tensor] if direction.target_tensor in item else []),
                 ]
                 pictures = {tensor: as_picture(tensors[tensor]) for tensor in show}
-                rows.append(Sample(name, split.name(index), pictures))
+                image: object = split.name(index)
+                if not isinstance(image, str):
+                    raise UserError(f"`name` of {written_in(split)} must return a text, not {type(image).__name__}")
+                rows.append(Sample(name, image, pictures))
     return rows
 
 
