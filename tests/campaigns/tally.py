@@ -76,12 +76,13 @@ def figures_table(figures: dict[str, Any]) -> str:
         "| campaign | seeds | attempts | status 0 | status 2 | status 130 | outside the rule |",
         "| --- " * 7 + "|",
     ]
-    for name, seeds in figures.items():
+    for name, seeds in sorted(figures.items()):
         statuses: Counter[str] = Counter()
         for entry in seeds.values():
             statuses.update(entry["statuses"])
         attempts, outside = (sum(entry[key] for entry in seeds.values()) for key in ("attempts", "outside"))
         listed = ", ".join(sorted(seeds, key=int))
         counts = " | ".join(f"{statuses[status]:,}" for status in ("0", "2", "130"))
-        lines.append(f"| `{name}` | {listed} | {attempts:,} | {counts} | {outside:,} |")
+        killed = sum(count for status, count in statuses.items() if status.startswith("-"))
+        lines.append(f"| `{name}` | {listed} | {attempts:,} | {counts} | {killed:,} | {outside:,} |")
     return "\n".join(["", *lines, "", ""])

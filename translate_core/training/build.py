@@ -107,6 +107,9 @@ def open_data(recipe: ResolvedRecipe) -> Dataset:
         raise RecipeError(recipe.subject, [Fault("data", explain(error))]) from None
     dataset.open()
     _check_lengths(dataset)
+    kinds: object = dataset.kinds
+    if not isinstance(kinds, Mapping):
+        raise UserError(f"`kinds` of {written_in(dataset)} must be a mapping, not {type(kinds).__name__}")
     folders: object = dataset.folders
     if not isinstance(folders, list | tuple) or not all(isinstance(folder, Path) for folder in folders):
         raise UserError(f"`folders` of {written_in(dataset)} must be a list of paths, not {type(folders).__name__}")
