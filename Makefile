@@ -1,5 +1,6 @@
 # make demo: install what training needs, and train the quickstart.
 # make test: lint, and every test but the slow ones.   make proofs: the slow ones.
+# make campaign: hostile attempts for MINUTES (60), of SEED (0).
 # make docs: write the generated pages of docs/.
 VENV      ?= .venv
 PYTHON    ?= python3
@@ -8,7 +9,10 @@ INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.installed-dev
 PYTEST    := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test proofs lint format docs clean
+MINUTES   ?= 60
+SEED      ?= 0
+
+.PHONY: demo test proofs campaign lint format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/translate-run recipes/quickstart.yaml
@@ -21,6 +25,9 @@ test: lint
 
 proofs: $(DEVELOPED)
 	$(PYTEST) -m slow
+
+campaign: $(DEVELOPED)
+	$(BIN)/python -m tests.campaigns --minutes $(MINUTES) --seed $(SEED) --figures
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

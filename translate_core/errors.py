@@ -24,6 +24,20 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def text_of(error: BaseException) -> str:
+    """The text of an exception, at most 20 lines of 1000 characters; a note in its place where it cannot be printed."""
+    try:
+        lines = str(error).split("\n", 20)
+    except Exception as failure:
+        return f"(its text fails: {type(failure).__name__})"
+    return "\n".join([*(shortened(line, 1000) for line in lines[:20]), *(["…"] if len(lines) > 20 else [])])
+
+
+def described(error: BaseException) -> str:
+    """The type and the text of an exception: `KeyError: 'a'`."""
+    return f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
+
+
 class UserError(ValueError):
     """An error of the user's. The message is complete: it is shown without a traceback."""
 
@@ -160,14 +174,21 @@ _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory"
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory could not be allocated. torch raises a RuntimeError of its own, or a bare one on the CPU."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(text_of(error)))
+    )
 
 
 def explain(error: Exception) -> str:
-    """The message for an exception of a component: of a ValueError its text, else its type, text and place."""
-    if isinstance(error, ValueError):
+    """The message for an exception of a component: of a ValueError its text, else its type, text and place.
+
+    A library that the component calls raises kinds of ValueError, such as UnicodeDecodeError, not this one itself.
+    """
+    if isinstance(error, UserError):
         return str(error)
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{raised_at(error)}"  # torch adds its own frames
+    if type(error) is ValueError:
+        return text_of(error)
+    return described(error).partition("\n")[0] + raised_at(error)  # torch adds its own frames
 
 
 def written_in(component: object) -> str:
@@ -185,4 +206,10 @@ def ended_by_component(error: BaseException, which: str = "a component") -> str 
     if isinstance(error, Interrupted):
         return None
     place = raised_at(error) if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) else ""
-    return f"{which} tried to end the program with {error!r}{place}: it must raise an error instead" if place else None
+    if not place:
+        return None
+    try:
+        shown = shortened(repr(error), 1000)
+    except Exception:
+        shown = type(error).__name__
+    return f"{which} tried to end the program with {shown}{place}: it must raise an error instead"

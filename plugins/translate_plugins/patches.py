@@ -1,4 +1,4 @@
-"""Places of the patches that a contrastive loss compares."""
+"""Taps and places of the patches that a contrastive loss compares."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from translate_core import Method
+from translate_core import Method, UserError
+
+
+def check_taps(taps: Sequence[str], network: str) -> None:
+    """Raises UserError for taps that are none, and for one that occurs twice. network: for the message."""
+    if not taps:
+        raise UserError(f"taps must name at least one tap of {network}")
+    repeated = [tap for number, tap in enumerate(taps) if tap in taps[:number]]
+    if repeated:
+        raise UserError(f"taps lists {repeated[0]} twice")
 
 
 def drawn_places(batch: Method, features: Sequence[Tensor], taps: Sequence[str], count: int, name: str) -> list[Tensor]:

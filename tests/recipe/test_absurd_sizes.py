@@ -30,7 +30,7 @@ CASES = {
     ),
     "many drawn images": (
         "data={type: synthetic, train: 1000000000000}",
-        "data.train  must be a whole number at least 1 and at most 1000000, not 1000000000000",
+        "data.train  must be a whole number at least 1 and at most 10000, not 1000000000000",
     ),
     "a large batch": ("training.batch_size=1000000000000", "training.batch_size"),
     "many loaders": ("training.workers=1000000000", "training.workers"),

@@ -41,6 +41,7 @@ WRONG = {
         "generator    G needs a generator with a method 'features', which munit does not have",
     ),
     "method.taps=[]": ("method  taps must name at least one tap of the generator",),
+    "method.taps=[image, down1, image]": ("method  taps lists image twice",),
     "method.patches=0": ("method.patches  must be a whole number greater than 0, not 0",),
     "head=null": ("head  is missing: the recipe names no head. There are: mlp",),
     "head={type: mpl}": ("head.type  there is no head 'mpl', did you mean 'mlp'? There are: mlp",),

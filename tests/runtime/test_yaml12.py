@@ -120,3 +120,17 @@ def test_python_tags_build_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(YamlError, match="is not a supported tag: a recipe holds plain data only"):
             parse(f"a: !!python/{tag} ['touch pwned']", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (r'a: "\U00110000"', "text, line 1, column 7: an unknown escape in double quotes"),
+        (r'a: "\Uffffffff"', "text, line 1, column 7: an unknown escape in double quotes"),
+        (r'a: "\ud800"', "text, line 1, column 4: text may not hold half of a surrogate pair"),
+        (r'"\udfff": a', "text, line 1, column 1: text may not hold half of a surrogate pair"),
+    ],
+)
+def test_escapes_of_no_character(text: str, message: str) -> None:
+    with pytest.raises(YamlError, match=message):
+        parse(text, "text")

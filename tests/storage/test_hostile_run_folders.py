@@ -145,6 +145,11 @@ CHECKPOINT = {
     "an optimizer that is empty": checkpoint(assign("parts", "optimizers/generators", value={})),
     "an optimizer of text": checkpoint(assign("parts", "optimizers/generators", value={"state": "x", "param_groups": "y"})),
     "an optimizer of lists": checkpoint(assign("parts", "optimizers/generators", value={"state": {}, "param_groups": [5, 6]})),
+    "an optimizer whose moments are lists": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=[1.0])),
+    "an optimizer whose moments have other shapes": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=torch.ones(2))),
+    "an optimizer with a rate of text": checkpoint(lambda content: content["parts"]["optimizers/generators"]["param_groups"][0].update(betas="x")),
+    "a network without values": checkpoint(lambda content: content["parts"]["networks/G_AB"].update(dict.fromkeys(list(content["parts"]["networks/G_AB"])[:1], torch.ones(2, device="meta")))),
+    "a pool of sparse images": checkpoint(assign("rank_parts", value=[{"losses/adversarial": {"pools.D_A": torch.eye(2).to_sparse()}}])),
     "an unknown part": checkpoint(assign("parts", "networks/Z", value={})),
     "parts of ranks that are a tensor": checkpoint(assign("rank_parts", value=torch.ones(2))),
     "no parts of ranks": checkpoint(assign("rank_parts", value=[])),
@@ -253,3 +258,11 @@ def test_weights_that_cannot_be_copied(
     assert message in messages
     assert "Traceback" not in messages
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["losses.csv", "metrics.jsonl", ".lock"])
+def test_a_pipe_in_the_folder(name: str, copy: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    replaced(name, "pipe")(copy[1])
+    longer = ["--set", "training.length=5 steps", "--set", "observers.csv={type: csv}"]
+    assert run([str(copy[0]), "--out", str(copy[1]), "--device", "cpu", *longer]) == 2
+    assert f"{copy[1] / name} is a pipe, not a file: remove it" in capsys.readouterr().err

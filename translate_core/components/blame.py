@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from translate_core.components.registry import KINDS, Registration, Registry
-from translate_core.errors import Interrupted, UserError, ended_by_component, is_out_of_memory, raised_at
+from translate_core.errors import Interrupted, UserError, described, ended_by_component, is_out_of_memory, raised_at
 from translate_core.runtime.installation import DISTRIBUTION
 
 
@@ -48,10 +48,11 @@ def component_error(error: BaseException, registry: Registry) -> ComponentError 
     for index, frame in enumerate(frames):
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         if package in owners:
-            what = f"{type(error).__name__}: {error}".removesuffix(": ") + raised_at(error, package)
+            what = described(error) + raised_at(error, package)
             whose = _component(frames[index:], registry) or f"plugin {owners[package]} failed"
             return ComponentError(f"{whose}: {ended_by_component(error, 'it') or what}")
-    return None
+    # A generator of Python's turns StopIteration into a RuntimeError that has it as its cause.
+    return None if error.__cause__ is None else component_error(error.__cause__, registry)
 
 
 def _registrations(registry: Registry) -> Iterator[Registration]:

@@ -18,7 +18,7 @@ import pluggy
 from translate_core.components.registry import Owner, RegistrationError, Registry
 from translate_core.contracts import hook as hookspecs
 from translate_core.contracts.hook import CONTRACT, contract_of
-from translate_core.errors import Fault, UserError, no_file, raised_at
+from translate_core.errors import Fault, UserError, described, no_file, raised_at
 from translate_core.runtime.files import sha256_of
 from translate_core.runtime.installation import DISTRIBUTION, installation
 
@@ -148,7 +148,7 @@ _BROKEN = (Exception, SystemExit)
 
 
 def _failed(what: str, error: BaseException) -> str:
-    return f"{what}: {type(error).__name__}: {error}{raised_at(error)}"
+    return f"{what}: {described(error)}{raised_at(error)}"
 
 
 def _import_failed(what: str, error: BaseException) -> str:

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import Tensor
 
+from translate_core.errors import UserError, is_out_of_memory
+
 Embedded = TypeVar("Embedded", bound=Tensor | tuple[Tensor, ...])
 """What an embedding returns: one tensor, or a tuple of several."""
 
@@ -73,9 +75,20 @@ class SetMetric(Metric, Generic[Embedded]):
         return [], []
 
 
+class EmbeddingError(UserError):
+    """Embeddings that are not tensors with rows, or that do not fit each other."""
+
+
 def concatenated(embedded: Sequence[Embedded]) -> Embedded:
-    """The rows of several embeddings as one."""
+    """The rows of several embeddings as one. Raises EmbeddingError."""
     first = embedded[0]
-    if isinstance(first, Tensor):
-        return cast("Embedded", torch.cat(cast("list[Tensor]", list(embedded))))
-    return cast("Embedded", tuple(torch.cat(parts) for parts in zip(*embedded, strict=True)))
+    try:
+        if isinstance(first, Tensor):
+            return cast("Embedded", torch.cat(cast("list[Tensor]", list(embedded))))
+        return cast("Embedded", tuple(torch.cat(parts) for parts in zip(*embedded, strict=True)))
+    except (RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise EmbeddingError(
+            f"its embedding must return a tensor, or as many each time, with a row or more: {error}"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from translate_core.contracts.adversarial import adversarial_pair
 from translate_core.contracts.direction import Direction
@@ -12,12 +13,28 @@ from translate_core.contracts.role import Role
 from translate_core.contracts.update import Update, updates_of
 from translate_core.errors import did_you_mean
 
+_KINDS: tuple[tuple[str, Any, str], ...] = (
+    ("roles", tuple | list, "tuple"),
+    ("order", tuple | list, "tuple"),
+    ("given", tuple | list, "tuple"),
+    ("pairs", Mapping, "mapping"),
+    ("adversarial_pairs", Mapping, "mapping"),
+    ("directions", Mapping, "mapping"),
+)
+
 
 def table_faults(method: Method | type[Method], kinds: Collection[str]) -> list[str]:
     """What is wrong with the tables of a method, or with those of its class, in sentences that begin with "it".
 
     kinds: the kinds of which a method can have networks.
     """
+    unlike = [
+        f"its `{name}` must be a {words}, not {type(getattr(method, name)).__name__}"
+        for name, kind, words in _KINDS
+        if not isinstance(getattr(method, name, ()), kind)
+    ]
+    if unlike:
+        return unlike
     roles = {role.name: role for role in getattr(method, "roles", ())}
     if not roles:
         return ["it must declare its networks in `roles`"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, overload
 
-from translate_core.errors import UserError
+from torch import Tensor
+
+from translate_core.errors import UserError, written_in
 
 
 class UnknownTensorError(UserError):
@@ -33,7 +35,18 @@ class Equation:
 
     def values(self, batch: Any) -> Mapping[str, Any]:
         """The computed tensors by name."""
-        return {self.names[0]: self.function(batch)}
+        return {self.names[0]: _checked(self.function(batch), self.names[0], batch)}
+
+
+def _checked(value: Any, name: str, batch: object) -> Any:
+    if isinstance(value, Tensor) or (
+        isinstance(value, list | tuple) and all(isinstance(item, Tensor | list | tuple) for item in value)
+    ):
+        return value
+    raise UserError(
+        f"the equation of tensor '{name}' of {written_in(batch)} must return a tensor or a list of tensors, not "
+        f"{type(value).__name__}"
+    )
 
 
 class _Several(Equation):

@@ -56,7 +56,7 @@ def _logged(error: BaseException, run: RunFolder) -> Path | None:
         return None
     path = run.path / LOG
     with suppress(OSError):
-        with path.open("a", encoding="utf-8") as stream:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{''.join(traceback.format_exception(error))}\n")
         return path
     return None

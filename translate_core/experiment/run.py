@@ -21,6 +21,7 @@ from translate_core.recipe.load import load_recipe
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.console import inform, warn
 from translate_core.runtime.device import choose_device
+from translate_core.runtime.files import check_no_pipes
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage.checkpoints import Checkpoint
@@ -194,6 +195,7 @@ def open_run(
             yield Run(Trainer(build(resolved, dataset, shapes, place, ranks)))
             return
         run_folder = RunFolder(Path(folder))
+        check_no_pipes(run_folder.path)
         _check_folder(run_folder, dataset)
         ranks.barrier()
         if ranks.first:

@@ -99,6 +99,14 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def check_no_pipes(folder: Path) -> None:
+    """Raises UserError for a pipe, a socket or a device in a folder, on which reading or writing may wait forever."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        kind = stat.S_IFMT(path.stat().st_mode) if path.exists() else stat.S_IFREG
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            raise UserError(f"{path} is {_KINDS.get(kind, 'something else')}, not a file: remove it")
+
+
 def _check_regular(path: Path) -> None:
     kind = stat.S_IFMT(path.stat().st_mode)
     if kind != stat.S_IFREG:

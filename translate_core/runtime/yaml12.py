@@ -37,9 +37,14 @@ class _Loader(yaml.SafeLoader):
             )
         return super().compose_node(parent, index)
 
+    def scan_flow_scalar_non_spaces(self, double: bool, start_mark: yaml.Mark) -> Any:
+        try:
+            return super().scan_flow_scalar_non_spaces(double, start_mark)
+        except (ValueError, OverflowError):  # of `chr`, after \\U and eight digits
+            raise yaml.scanner.ScannerError(None, None, "an unknown escape", self.get_mark()) from None
+
     def construct_scalar(self, node: Any) -> Any:
-        if "\0" in node.value:
-            raise yaml.constructor.ConstructorError(None, None, "text may not hold the character NUL", node.start_mark)
+        _check_text(node)
         return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -47,6 +52,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be text", key_node.start_mark)
+            _check_text(key_node)
             key = key_node.value
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -60,6 +66,16 @@ class _Loader(yaml.SafeLoader):
         data: dict[Any, Any] = {}
         yield data
         data.update(self.construct_mapping(node))
+
+
+def _check_text(node: yaml.ScalarNode) -> None:
+    """Raises for text that no file name and no message can hold."""
+    if "\0" in node.value:
+        raise yaml.constructor.ConstructorError(None, None, "text may not hold the character NUL", node.start_mark)
+    if re.search("[\ud800-\udfff]", node.value):
+        raise yaml.constructor.ConstructorError(
+            None, None, "text may not hold half of a surrogate pair", node.start_mark
+        )
 
 
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from translate_core.errors import UserError
+from translate_core.errors import UserError, raised_at, text_of
 from translate_core.runtime.files import PART, atomic_write, read_file, sha256_of, write_text
 from translate_core.storage.models import FORMAT, CheckpointModel, check
+from translate_core.storage.weights import extraordinary
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 
@@ -67,7 +68,8 @@ class Checkpoint:
             try:
                 part.load_state_dict(states[name])
             except Exception as error:  # each part checks its own state, in its own way
-                raise UserError(f"{self.path} belongs to another recipe: {name} does not fit: {error}") from None
+                what = (text_of(error) or type(error).__name__) + raised_at(error)
+                raise UserError(f"{self.path} belongs to another recipe: {name} does not fit: {what}") from error
 
 
 class DamagedError(UserError):
@@ -107,6 +109,10 @@ class Checkpoints:
         """
         for states in (parts, *rank_parts):
             for name, state in states.items():
+                if not isinstance(state, dict):
+                    raise UserError(
+                        f"{name} cannot be saved: its `state_dict` returns {type(state).__name__}, not a dict"
+                    )
                 check_plain(state, name)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(step)
@@ -193,8 +199,21 @@ def load(path: Path) -> Checkpoint:
     match = _NAME.fullmatch(path.name)
     if match and int(match[1]) != data["step"]:
         raise UserError(f"{path} is refused: it holds step {data['step']}, not the step of its name")
+    for key, value in _tensors({"parts": data["parts"], "rank_parts": data["rank_parts"]}, ""):
+        kind = extraordinary(value)
+        if kind and not value.is_complex():  # a component may keep complex numbers
+            raise UserError(f"{path} is refused: {key} is a tensor that is {kind}")
     _check_finite(path, data["parts"])
     return Checkpoint(path, data["step"], data["record"], data["parts"], data["rank_parts"])
+
+
+def _tensors(value: object, path: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor in plain data, with its path."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, item in items:
+        yield from _tensors(item, f"{path}.{key}".removeprefix("."))
 
 
 def _check_finite(path: Path, parts: States) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.length import Length
-from translate_core.errors import UserError
+from translate_core.errors import UserError, written_in
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.files import sha256_of
 from translate_core.storage.models import FORMAT, EarlyEnd
@@ -24,6 +24,9 @@ def make_record(recipe: ResolvedRecipe, dataset: Dataset, applied: Sequence[str]
 
     applied: the networks that translations use.
     """
+    fingerprint: object = dataset.fingerprint()
+    if not isinstance(fingerprint, str):
+        raise UserError(f"`fingerprint` of {written_in(dataset)} must return a text, not {type(fingerprint).__name__}")
     files = {entry: {"path": str(path), "sha256": sha256_of(path)} for entry, path in recipe.plugins.files.items()}
     record = {
         "format": FORMAT,
@@ -37,7 +40,7 @@ def make_record(recipe: ResolvedRecipe, dataset: Dataset, applied: Sequence[str]
             recipe.record.get("plugins", ()), {entry: file["sha256"] for entry, file in files.items()}
         ),
         "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not hold
-        "data": {"fingerprint": dataset.fingerprint(), "channels": dict(dataset.channels), "size": dataset.size},
+        "data": {"fingerprint": fingerprint, "channels": dict(dataset.channels), "size": dataset.size},
         "applied": list(applied),
         "ranks": ranks,
     }

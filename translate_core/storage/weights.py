@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from translate_core.errors import UserError, no_file
+from translate_core.errors import UserError, no_file, written_in
 from translate_core.runtime.files import atomic_write
 
 _PREFIXES = ("module.", "_orig_mod.")
@@ -77,13 +77,13 @@ def read_weights(file: Path) -> dict[str, Any]:
     if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{file} is not a state_dict: it must map names to tensors, and nothing else")
     for key, value in state.items():
-        kind = _extraordinary(value)
+        kind = extraordinary(value)
         if kind:
             raise UserError(f"{file} holds a tensor that is {kind}: {key}. Save it as an ordinary tensor first")
     return dict(state)
 
 
-def _extraordinary(value: Tensor) -> str:
+def extraordinary(value: Tensor) -> str:
     """What keeps a tensor from being copied into a network's own; empty if nothing does."""
     if value.layout is not torch.strided:
         return "sparse"
@@ -109,7 +109,10 @@ def clean(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
 
 def save(network: nn.Module, path: Path) -> None:
     """Writes a network's weights as safetensors."""
-    state = {key: value.detach().contiguous().cpu().clone() for key, value in network.state_dict().items()}
+    given: object = network.state_dict()
+    if not isinstance(given, dict) or not all(isinstance(value, Tensor) for value in given.values()):
+        raise UserError(f"`state_dict` of {written_in(network)} must return a dict of tensors")
+    state = {key: value.detach().contiguous().cpu().clone() for key, value in given.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:
         safetensors.torch.save_file(state, part)

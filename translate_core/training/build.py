@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from torch.amp.grad_scaler import GradScaler
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision, evaluation_mode
-from translate_core.errors import DataError, Fault, RecipeError, UserError, in_order, written_in
+from translate_core.errors import DataError, Fault, RecipeError, UserError, explain, in_order, written_in
 from translate_core.recipe.ema import EMASettings, ema_settings
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import seeded
@@ -27,7 +28,7 @@ from translate_core.training.loader import Sampling
 from translate_core.training.phase import Phase, WeightedLoss
 from translate_core.training.schedule import WatchedSchedule
 from translate_core.training.shape_check import ShapeCheck, check_shapes
-from translate_core.training.side import SideOptimizer, build_optimizer
+from translate_core.training.side import OptimizerState, SideOptimizer, build_optimizer
 from translate_core.training.update_check import of_loss
 
 
@@ -68,7 +69,7 @@ class Assembly:
         parts: dict[str, Stateful] = {f"networks/{name}": network.module for name, network in self.networks.items()}
         parts.update({f"ema/{name}": ema for name, ema in self.ema.items()})
         for name, side in self.sides.items():
-            parts[f"optimizers/{name}"] = side.optimizer
+            parts[f"optimizers/{name}"] = OptimizerState(side.optimizer)
             if side.schedule.uses_losses:
                 parts[f"schedules/{name}"] = side.schedule
             if side.scaler is not None:
@@ -103,19 +104,30 @@ def open_data(recipe: ResolvedRecipe) -> Dataset:
     except DataError:
         raise
     except ValueError as error:
-        raise RecipeError(recipe.subject, [Fault("data", str(error))]) from None
+        raise RecipeError(recipe.subject, [Fault("data", explain(error))]) from None
     dataset.open()
     _check_lengths(dataset)
+    kinds: object = dataset.kinds
+    if not isinstance(kinds, Mapping):
+        raise UserError(f"`kinds` of {written_in(dataset)} must be a mapping, not {type(kinds).__name__}")
+    folders: object = dataset.folders
+    if not isinstance(folders, list | tuple) or not all(isinstance(folder, Path) for folder in folders):
+        raise UserError(f"`folders` of {written_in(dataset)} must be a list of paths, not {type(folders).__name__}")
     return dataset
 
 
 def _check_lengths(dataset: Dataset) -> None:
     tests: list[tuple[str, Sized]] = [(f"test of {domain}", split) for domain, split in dataset.test.items()]
     for name, split in [("train", dataset.train), *tests]:
-        try:
-            len(split)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"`len` of {name}, {written_in(split)}, fails: {error}") from error
+        _length(name, split)
+
+
+def _length(name: str, split: Sized) -> int:
+    """The length of a split. Raises UserError where it is not a whole number of at least 0."""
+    try:
+        return len(split)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"`len` of {name}, {written_in(split)}, fails: {error}") from error
 
 
 def sampling_of(recipe: ResolvedRecipe, ranks: Ranks) -> Sampling:
@@ -128,10 +140,11 @@ def check(recipe: ResolvedRecipe, dataset: Dataset, ranks: Ranks) -> ShapeCheck:
     """Checks a recipe against its data on meta tensors. Raises RecipeError with all faults."""
     shapes, faults = check_shapes(recipe, dataset)
     sampling = sampling_of(recipe, ranks)
-    if sampling.epoch(len(dataset.train)) == 0:
+    draws = _length("train", dataset.train)
+    if sampling.epoch(draws) == 0:
         message = (
             f"a step takes {sampling.draws_per_step} images (batch_size × accumulate × processes), "
-            f"an epoch of this dataset has {len(dataset.train)}"
+            f"an epoch of this dataset has {draws}"
         )
         faults = [*faults, Fault("training.batch_size", message)]
     if faults or shapes is None:
@@ -156,7 +169,7 @@ def build(
     training = recipe.training
     precision = PRECISIONS[training.precision]
     sampling = sampling_of(recipe, ranks)
-    epoch = sampling.epoch(len(dataset.train))
+    epoch = sampling.epoch(_length("train", dataset.train))
     length = training.length.steps(epoch)
     calls = Calls()
     modules = build_networks(recipe, shapes.networks, dataset.channels, device, load=load)
@@ -298,10 +311,10 @@ def _side(
     try:
         optimizer, groups = build_optimizer(side, recipe.optimizers[side], own, _parameters(side, networks, losses))
     except ValueError as error:
-        raise RecipeError(recipe.subject, [Fault("optimizer", str(error))]) from None
+        raise RecipeError(recipe.subject, [Fault("optimizer", explain(error))]) from None
     scaler = GradScaler(device.type) if PRECISIONS[recipe.training.precision].scaled else None
     try:
         schedule = recipe.schedules[side](length=length, epoch=epoch)
     except ValueError as error:
-        raise RecipeError(recipe.subject, [Fault("schedule", str(error))]) from None
+        raise RecipeError(recipe.subject, [Fault("schedule", explain(error))]) from None
     return SideOptimizer(side, optimizer, groups, WatchedSchedule(schedule, epoch, ranks), scaler)

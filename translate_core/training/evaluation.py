@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from translate_core.contracts.dataset import Item, TestSplit
+from translate_core.contracts.dataset import Item
 from translate_core.contracts.direction import Direction
-from translate_core.contracts.metric import Metric, SetMetric
+from translate_core.contracts.metric import EmbeddingError, Metric, SetMetric
 from translate_core.contracts.observer import Result, Sample
 from translate_core.errors import UserError, written_in
 from translate_core.runtime.randomness import Draws
 from translate_core.training.build import Assembly
+from translate_core.training.checked_item import test_image
 from translate_core.training.given import on_device
 from translate_core.training.inference import CroppedTensors, Inference
 from translate_core.training.pictures import as_picture
@@ -28,16 +29,21 @@ def samples(assembly: Assembly) -> list[Sample]:
     rows = []
     with _inference(assembly) as inference:
         for name, direction in assembly.method.directions.items():
-            split: Sequence[Item] | TestSplit = assembly.dataset.test.get(direction.source, ())
+            split = assembly.dataset.test.get(direction.source)
+            if split is None:
+                continue
             for index in range(min(assembly.recipe.training.samples, len(split))):
-                item = split[index]
+                item = test_image(split, index)
                 tensors = _tensors(assembly, inference, direction, item, index)
                 show = [
                     *assembly.shapes.show[name],
                     *([direction.target_tensor] if direction.target_tensor in item else []),
                 ]
                 pictures = {tensor: as_picture(tensors[tensor]) for tensor in show}
-                rows.append(Sample(name, assembly.dataset.test[direction.source].name(index), pictures))
+                image: object = split.name(index)
+                if not isinstance(image, str):
+                    raise UserError(f"`name` of {written_in(split)} must return a text, not {type(image).__name__}")
+                rows.append(Sample(name, image, pictures))
     return rows
 
 
@@ -97,7 +103,7 @@ def _evaluate_direction(
     counts = {item: min(assembly.recipe.metrics[item.metric].images or len(split), len(split)) for item in comparisons}
     sizes = []
     for index in range(max(counts.values())):
-        tensors = _tensors(assembly, inference, direction, split[index], index)
+        tensors = _tensors(assembly, inference, direction, test_image(split, index), index)
         sizes.append(tensors.size)
         for comparison, metric in metrics.items():
             if index >= counts[comparison]:
@@ -112,13 +118,26 @@ def _evaluate_direction(
         count = counts[comparison]
         images = counted(count, len(split), f"test images of {direction.source}") + at_size(sizes[:count])
         if isinstance(metric, SetMetric):
-            value, on = sets.compare(metric, comparison, count, images, weights)
+            try:
+                value, on = sets.compare(metric, comparison, count, images, weights)
+            except EmbeddingError as error:
+                raise UserError(f"metric '{comparison.metric}', {written_in(metric)}: {error}") from error
         else:
             on = f"{comparison.output} against {comparison.reference} on {images}, {weights}"
             value = metric.compute()
-        if not isinstance(value, int | float):
-            raise UserError(f"metric '{comparison.metric}', {written_in(metric)}, must return a number, not {value!r}")
+        _check_result(comparison.metric, metric, value)
         yield Result(_name(comparison), value, name, metric.higher_is_better, on, metric.protocol)
+
+
+def _check_result(name: str, metric: Metric, value: object) -> None:
+    """Raises UserError for anything that a result cannot hold."""
+    for what, given, kind in (
+        ("`compute` must return a number", value, (int, float)),
+        ("`higher_is_better` must be true or false", metric.higher_is_better, bool),
+        ("`protocol` must be a text", metric.protocol, str),
+    ):
+        if not isinstance(given, kind):
+            raise UserError(f"metric '{name}', {written_in(metric)}: {what}, not {type(given).__name__}")
 
 
 def _tensors(assembly: Assembly, inference: Inference, direction: Direction, item: Item, index: int) -> CroppedTensors:

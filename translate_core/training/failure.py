@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from translate_core.errors import raised_at
+from translate_core.errors import raised_at, text_of
 
 _READS_VALUE = (
     "on meta tensors",
@@ -18,7 +18,7 @@ _READS_VALUE = (
 
 def why_it_failed(error: Exception) -> str:
     """The reason, with the place in the component's file."""
-    text = str(error).strip().partition("\n")[0]
+    text = text_of(error).strip().partition("\n")[0]
     where = raised_at(error)
     if any(part in text for part in _READS_VALUE):
         return (

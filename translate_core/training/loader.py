@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from translate_core.contracts.dataset import Item, TrainSplit
 from translate_core.contracts.given import Given
-from translate_core.errors import UserError, ended_by_component, raised_at
+from translate_core.errors import UserError, described, ended_by_component, raised_at
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
 from translate_core.training.workers import WorkerWatch, raise_file_limit
@@ -173,7 +173,7 @@ def _portable(error: BaseException) -> Exception:
         return DatasetError(ended, traceback.format_exc())
     if isinstance(error, DatasetError | MemoryError | OSError):
         return error
-    return DatasetError(f"{type(error).__name__}: {error}{raised_at(error)}", traceback.format_exc())
+    return DatasetError(described(error) + raised_at(error), traceback.format_exc())
 
 
 class _From(Sampler[int]):

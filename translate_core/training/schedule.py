@@ -62,8 +62,13 @@ class WatchedSchedule:
     def state_dict(self) -> dict[str, Any]:
         """The state of the schedule and the sums, averaged over ranks so that each rank can resume from them."""
         mean = self._ranks.mean
+        state: object = self._schedule.state_dict()
+        if not isinstance(state, dict):
+            raise UserError(
+                f"`state_dict` of schedule {written_in(self._schedule)} must return a dict, not {type(state).__name__}"
+            )
         return {
-            "schedule": self._schedule.state_dict(),
+            "schedule": state,
             "sum": None if self._sum is None else mean(self._sum),
             "parts": {name: mean(self._parts[name]) for name in sorted(self._parts)},
             "counts": dict(self._counts),

@@ -24,6 +24,7 @@ from translate_core.runtime.randomness import numpy_generator
 from translate_core.storage import embeddings
 from translate_core.storage.run_folder import folder_name
 from translate_core.training.build import Assembly
+from translate_core.training.checked_item import test_image
 from translate_core.training.inference import CroppedTensors
 from translate_core.training.shape_check import Comparison
 
@@ -107,7 +108,7 @@ class References:
         dataset = self._assembly.dataset
         for index in range(count):
             if split == "test":
-                yield dataset.test[domain][index][f"real_{domain}"]
+                yield test_image(dataset.test[domain], index)[f"real_{domain}"]
             else:
                 yield dataset.train.draw(index, numpy_generator(0, "references", index))[f"real_{domain}"]
 

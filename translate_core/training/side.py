@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,6 +66,43 @@ class SideOptimizer:
     def rates(self) -> dict[str, float]:
         """The learning rates of the last update, by parameter group."""
         return {name: float(group["lr"]) for name, group in zip(self.groups, self.optimizer.param_groups, strict=True)}
+
+
+class OptimizerState:
+    """The state of an optimizer as checkpoints keep it: one that the next step could not use is refused."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the optimizer."""
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores it. Raises ValueError where options or values are of another form than the optimizer's own."""
+        before = [dict(group) for group in self._optimizer.param_groups]
+        self._optimizer.load_state_dict(state_dict)
+        for old, new in zip(before, self._optimizer.param_groups, strict=True):
+            for name, value in old.items():
+                if name != "params" and (name not in new or _form(new[name]) != _form(value)):
+                    raise ValueError(f"its option {name} is of another type")
+        if not type(self._optimizer).__module__.startswith("torch.optim"):
+            return  # another optimizer may keep anything
+        for parameter, values in self._optimizer.state.items():
+            for name, value in values.items() if isinstance(parameter, torch.Tensor) else ():
+                if isinstance(value, torch.Tensor) and value.shape in (parameter.shape, torch.Size()):
+                    continue
+                if value is not None and not isinstance(value, int | float):
+                    raise ValueError(f"{name} of a parameter of shape {tuple(parameter.shape)} does not fit it")
+
+
+def _form(value: Any) -> Any:
+    """The types in an option. All numbers are alike, and so are true, false and null, which differ between devices."""
+    if isinstance(value, list | tuple):
+        return [_form(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return "flag"
+    return "number" if isinstance(value, int | float) else type(value)
 
 
 def build_optimizer(

@@ -10,7 +10,7 @@ from typing import Any
 
 from translate_core.components.blocks import Block
 from translate_core.contracts.observer import Observer, Result, RunInfo, Sample
-from translate_core.errors import Interrupted, UserError, ended_by_component, raised_at
+from translate_core.errors import Interrupted, UserError, described, ended_by_component, raised_at
 from translate_core.runtime.console import user_fault, warn
 from translate_core.storage.checkpoints import States
 
@@ -108,8 +108,11 @@ class Watchers:
     def request(self) -> tuple[str, str] | None:
         """The name of the first observer that requests the end of the run, and its reason; None if none does."""
         for name, observer in self._observers.items():
-            if observer.stop_reason is not None:
-                return name, observer.stop_reason
+            reason: object = observer.stop_reason
+            if isinstance(reason, str):
+                return name, reason
+            if reason is not None:
+                raise ObserverError(f"observer '{name}': `stop_reason` must be a text, not a {type(reason).__name__}")
         return None
 
     # Checkpoints
@@ -121,6 +124,10 @@ class Watchers:
             for name, observer in self._observers.items():
                 with _blamed(name, type(observer), "state_dict"):
                     state = observer.state_dict()
+                if not isinstance(state, dict):
+                    raise ObserverError(
+                        f"observer '{name}': `state_dict` must return a dict, not {type(state).__name__}"
+                    )
                 if state:
                     self._states[name] = {"type": self._types[name], "state": state}
         return {f"{PARTS}{name}": state for name, state in self._states.items()}
@@ -145,7 +152,7 @@ def _blamed(name: str, component: Callable[..., Any], event: str) -> Iterator[No
     except BaseException as error:
         text = ended_by_component(error, "it")
         if text is None:
-            text = user_fault(error) or f"{type(error).__name__}: {error}"
+            text = user_fault(error) or described(error)
             text += raised_at(error, component.__module__.partition(".")[0]) or _defined_at(component, event)
         raise ObserverError(f"observer '{name}' failed in {event}: {text}") from error
 

@@ -60,7 +60,10 @@ def build_applied(run: OpenedRun, device: torch.device) -> dict[str, nn.Module]:
     modules = build_networks(recipe, roles, run.channels, device, load=False)
     states = {name: checkpoint.parts.get(f"ema/{name}", checkpoint.parts[f"networks/{name}"]) for name in modules}
     checkpoint.restore_from(states, modules)
-    return {name: module.eval().requires_grad_(False) for name, module in modules.items()}
+    for module in modules.values():  # a plugin's `eval` may return anything
+        module.eval()
+        module.requires_grad_(False)
+    return modules
 
 
 def _find_run(path: Path) -> RunFolder:

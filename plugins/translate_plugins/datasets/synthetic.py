@@ -39,9 +39,9 @@ class Synthetic(Dataset):
     with `domains` `train` draws for each domain, each image once as `real`. Images are uint8 (3, size, size).
 
     Args:
-        size: height and width of the images, a multiple of 4; stripes are some 3 pixels wide at 64.
-        train: training images in each domain, at most a million: all are drawn before training.
-        test: test images in each domain, at most a million.
+        size: height and width of the images, a multiple of 4, at most 1024; stripes are some 3 pixels wide at 64.
+        train: training images in each domain, at most 10000: all are drawn before training.
+        test: test images in each domain, at most 10000.
         seed: decides the scenes.
         flip: mirror each training image with a probability of one half.
         paired: train on pairs: B is the zebra of the scene that A shows with a horse. The test images do not change.
@@ -53,9 +53,9 @@ class Synthetic(Dataset):
 
     def __init__(
         self,
-        size: Annotated[int, Field(ge=16, multiple_of=4)] = 64,
-        train: Annotated[int, Field(ge=1, le=1_000_000)] = 400,
-        test: Annotated[int, Field(ge=1, le=1_000_000)] = 64,
+        size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+        train: Annotated[int, Field(ge=1, le=10_000)] = 400,
+        test: Annotated[int, Field(ge=1, le=10_000)] = 64,
         seed: NonNegativeInt = 0,
         flip: bool = True,
         paired: bool = False,

@@ -12,14 +12,13 @@ from translate_core import (
     GENERATORS,
     Direction,
     Method,
-    UserError,
     discriminator,
     generator,
     head,
     tensor,
     tensors,
 )
-from translate_plugins.patches import drawn_places
+from translate_plugins.patches import check_taps, drawn_places
 
 
 class CUT(Method):
@@ -53,8 +52,7 @@ class CUT(Method):
         patches: PositiveInt = 256,
         flip_equivariance: bool = False,
     ) -> None:
-        if not taps:
-            raise UserError("taps must name at least one tap of the generator")
+        check_taps(taps, "the generator")
         self.roles = (*type(self).roles[:2], head("H", "G", taps))
         self.taps = taps
         self.patches = patches

@@ -12,14 +12,13 @@ from translate_core import (
     GENERATORS,
     Direction,
     Method,
-    UserError,
     discriminator,
     generator,
     head,
     tensor,
     tensors,
 )
-from translate_plugins.patches import drawn_places
+from translate_plugins.patches import check_taps, drawn_places
 
 
 class DCLGAN(Method):
@@ -57,8 +56,7 @@ class DCLGAN(Method):
     def __init__(
         self, *, taps: tuple[str, ...] = ("down1", "down2", "block1", "block5"), patches: PositiveInt = 256
     ) -> None:
-        if not taps:
-            raise UserError("taps must name at least one tap of the generators")
+        check_taps(taps, "the generators")
         self.roles = (*type(self).roles[:4], head("H_A", "G_AB", taps), head("H_B", "G_BA", taps))
         self.taps = taps
         self.patches = patches

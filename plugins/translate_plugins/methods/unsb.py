@@ -24,7 +24,7 @@ from translate_core import (
     tensor,
     tensors,
 )
-from translate_plugins.patches import drawn_places
+from translate_plugins.patches import check_taps, drawn_places
 
 
 class UNSB(Method):
@@ -66,8 +66,7 @@ class UNSB(Method):
         taps: tuple[str, ...] = ("image", "down1", "down2", "block1", "block5"),
         patches: PositiveInt = 256,
     ) -> None:
-        if not taps:
-            raise UserError("taps must name at least one tap of the generator")
+        check_taps(taps, "the generator")
         self.roles = (*type(self).roles[:3], head("H", "G", taps))
         steps = Option("steps", times, low=1, high=times, help="evaluations of the generator")
         self.directions = {"A-B": Direction("A", "B", output="sample_B", always=("first_B",), options=(steps,))}

@@ -103,7 +103,9 @@ class History(Pool):
         return {"images": images, **({"conditions": conditions} if conditions else {})}
 
     def set_extra_state(self, state: Any) -> None:
-        """Restores the state of `get_extra_state`. Raises UserError when it has more images than `size`."""
+        """Restores the state of `get_extra_state`. Raises UserError for another, and for more images than `size`."""
+        if not isinstance(state, dict) or not isinstance(state.get("images"), Tensor):
+            raise UserError("the saved state is not that of a history pool")
         images: Tensor = state["images"]
         if len(images) > self.size:
             raise UserError(f"the saved history pool holds {len(images)} images, this one at most {self.size}")
