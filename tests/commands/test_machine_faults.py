@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 TRAINING = {"length": "400 steps", "workers": 0, "checkpoint_every": "5 steps", "sample_every": None}
 DATA = {"type": "synthetic", "size": 16, "train": 8, "test": 1}
@@ -24,6 +25,11 @@ COMMAND = "import sys; from translate_core.program import translate_run; sys.exi
 @pytest.fixture
 def recipe(write_recipe: Callable[..., Path]) -> Callable[..., Path]:
     return partial(write_recipe, data=DATA, training=TRAINING)
+
+
+def slow(value: float) -> ParameterSet:
+    """A parameter that `make proofs` tries."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def command(recipe: Path, out: Path, *more: str) -> list[str]:
@@ -44,7 +50,7 @@ def is_refused(status: int, messages: str) -> None:
     assert "defect" not in messages
 
 
-@pytest.mark.parametrize("limit", [3_000, 20_000, 100_000])
+@pytest.mark.parametrize("limit", [slow(3_000), 20_000, slow(100_000)])
 def test_a_full_disk_names_the_file_and_the_space(limit: int, recipe: Callable[..., Path], tmp_path: Path) -> None:
     """A limit on the size of files, which the system reports as it does a full disk."""
     out = tmp_path / "run"
@@ -64,7 +70,7 @@ def test_a_full_disk_names_the_file_and_the_space(limit: int, recipe: Callable[.
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("after", [0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0])
+@pytest.mark.parametrize("after", [0.1, 0.6, 1.3, *map(slow, (0.02, 0.2, 0.4, 0.8, 1.0, 1.6, 2.0, 2.5, 3.0))])
 def test_ctrl_c_in_the_first_seconds(after: float, recipe: Callable[..., Path], tmp_path: Path) -> None:
     """From the moment when our first line runs; before that Python itself is starting."""
     begun = "import sys; from translate_core import program; program.quit_on_interrupt(); "

@@ -25,7 +25,11 @@ def test_every_method_has_a_quickstart() -> None:
     assert len(QUICKSTARTS) == 10
 
 
-@pytest.fixture(scope="module", params=QUICKSTARTS)
+PARAMS = [pytest.param(name, marks=[] if name == "quickstart.yaml" else pytest.mark.slow) for name in QUICKSTARTS]
+"""All of them by `make proofs`, and CycleGAN in the suite."""
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A recipe and the folder of its run, with a checkpoint at every step."""
     folder = tmp_path_factory.mktemp(Path(request.param).stem)

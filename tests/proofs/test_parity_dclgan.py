@@ -60,6 +60,7 @@ def batch(recorded: Recorded, step: int) -> dict[str, torch.Tensor]:
     return {f"real_{domain}": recorded.images(domain, step) for domain in "AB"}
 
 
+@pytest.mark.slow
 def test_recorded_run(recorded: Recorded, tmp_path: Path) -> None:
     with open_run(recipe(recorded, tmp_path), device="cpu") as run:
         for step in range(recorded.steps):

@@ -96,6 +96,7 @@ def batch(recorded: Recorded, step: int) -> dict[str, Tensor]:
     return {f"real_{name}": recorded.images(name, step) for name in ("A", "B", "A2")}
 
 
+@pytest.mark.slow
 def test_recorded_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The times; steps at the first three: losses, the noisy image, the translation, final weights."""
     recorded = Recorded("unsb_t012", NETWORKS)

@@ -149,7 +149,7 @@ def test_killed_while_a_checkpoint_is_written(recipe: Path, unbroken: dict[str, 
     assert not list((out / "checkpoints").glob("*.part"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_stopped_by_a_signal(number: signal.Signals, recipe: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "stopped"
     arguments = command(recipe, out, 1)
