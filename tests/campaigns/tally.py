@@ -72,10 +72,8 @@ def add_figures(tallies: Sequence[Tally]) -> None:
 
 def figures_table(figures: dict[str, Any]) -> str:
     """The counts over all seeds as a table of Markdown."""
-    lines = [
-        "| campaign | seeds | attempts | status 0 | status 2 | status 130 | outside the rule |",
-        "| --- " * 7 + "|",
-    ]
+    columns = ("campaign", "seeds", "attempts", "status 0", "status 2", "status 130", "killed", "outside the rule")
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for name, seeds in sorted(figures.items()):
         statuses: Counter[str] = Counter()
         for entry in seeds.values():
