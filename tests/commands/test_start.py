@@ -69,6 +69,12 @@ def test_an_argument_that_does_not_exist(command: str) -> None:
     assert is_light(done)
 
 
+def test_a_second_override_without_its_own_set() -> None:
+    done = start("translate-run", "quickstart", "--set", "a=1", "training.length=6 steps", "b=2")
+    assert done.returncode == 2
+    assert "needs a --set of its own: --set 'training.length=6 steps' --set b=2\n" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

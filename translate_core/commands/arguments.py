@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -44,7 +45,13 @@ def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
             str(argument).encode()
         except UnicodeEncodeError:
             parser.error(f"{os.fsencode(argument)!r} is not UTF-8 text: rename the file or the folder")
-    return parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        keys = [word for word in rest if "=" in word and not word.startswith("-")]
+        each = " ".join(f"--set {shlex.quote(key)}" for key in keys)
+        hint = f". Each KEY=VALUE needs a --set of its own: {each}" if keys and hasattr(options, "overrides") else ""
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+    return options
 
 
 def completed_by(argument: argparse.Action, completer: Completer) -> None:
