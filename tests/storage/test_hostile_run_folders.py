@@ -236,22 +236,33 @@ def test_an_edited_run_folder(
     assert len(messages) < 3000
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({1: torch.ones(2)}, "is not a state_dict: it must map names to tensors, and nothing else"),
-        ({"a": torch.eye(2).to_sparse()}, "holds a tensor that is sparse: a. Save it as an ordinary tensor first"),
-        ({"a": torch.empty(2, device="meta")}, "holds a tensor that is without values (on the meta device): a"),
-        ({"a": torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8)}, "holds a tensor that is quantised: a"),
-        ({"a": torch.ones(2, dtype=torch.complex64)}, "holds a tensor that is complex: a"),
-        ([torch.ones(2)], "is not a state_dict"),
+        (lambda: {1: torch.ones(2)}, "is not a state_dict: it must map names to tensors, and nothing else"),
+        (
+            lambda: {"a": torch.eye(2).to_sparse()},
+            "holds a tensor that is sparse: a. Save it as an ordinary tensor first",
+        ),
+        (lambda: {"a": torch.empty(2, device="meta")}, "holds a tensor that is without values (on the meta device): a"),
+        (
+            lambda: {"a": torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8)},
+            "holds a tensor that is quantised: a",
+        ),
+        (lambda: {"a": torch.ones(2, dtype=torch.complex64)}, "holds a tensor that is complex: a"),
+        (lambda: [torch.ones(2)], "is not a state_dict"),
     ],
     ids=["numbers for names", "sparse", "meta", "quantised", "complex", "a list"],
 )
 def test_weights_that_cannot_be_copied(
-    state: Any, message: str, trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    state: Callable[[], Any],
+    message: str,
+    trained: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    torch.save(state, tmp_path / "g.pth")
+    torch.save(state(), tmp_path / "g.pth")
     init = f"generator.init_from={tmp_path / 'g.pth'}"
     assert run([str(trained[0]), "--out", str(tmp_path / "run"), "--device", "cpu", "--set", init]) == 2
     messages = capsys.readouterr().err
