@@ -22,43 +22,30 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.campaigns.rule import DONE, FAULT, INTERRUPTED, Campaign, Ended, Outcome, half_written, outcome
+from tests.campaigns.rule import DEFECT, DONE, FAULT, INTERRUPTED, Campaign, Ended, Outcome, half_written, outcome
+from tests.campaigns.small_recipe import small_recipe
 from tests.proofs.test_resume import differences
 from translate_core.program import quit_on_interrupt
 
 STEPS = 24
-RECIPE: dict[str, Any] = {
-    "method": {"type": "cyclegan"},
-    "data": {"type": "synthetic", "size": 16, "train": 6, "test": 2},
-    "generator": {"type": "resnet", "blocks": 1, "width": 4, "dropout": 0.5},
-    "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
-    "losses": {
-        "adversarial": {"type": "lsgan", "pool": {"type": "history", "size": 3}},
-        "cycle": {"type": "cycle", "weight": 10},
-    },
-    "optimizer": {"type": "adam"},
-    "schedule": {"type": "plateau"},
-    "training": {
+RECIPE = small_recipe(
+    {
         "length": f"{STEPS} steps",
-        "workers": 0,
-        "ema": 0.9,
         "checkpoint_every": "1 steps",
         "sample_every": "8 steps",
         "evaluate_every": "3 steps",
-        "samples": 1,
-    },
-    "metrics": {"psnr": {"type": "psnr"}, "swd": {"type": "swd", "descriptors": 4}},
-    "observers": {"csv": {"type": "csv"}, "early": {"type": "early_stopping", "watch": "cycle", "patience": 900}},
-}
+    }
+)
 MOST = 8
 """Kills of one run."""
+_IMPORTS = 4.0
+"""Seconds within which a new interpreter is killed: most of them are imports."""
 
 
 class Kills(Campaign):
     """A run, a translation or a download is killed several times, then ends; its files are those without kills."""
 
     name = "kills"
-    idea = "SIGKILL, SIGTERM and Ctrl-C at random moments, then the same command again"
     limit = 240.0
 
     def __init__(self, shared: Path) -> None:
@@ -146,7 +133,7 @@ def _start(arguments: Sequence[str], log: Path) -> int:
     child = os.fork()
     if child:
         return child
-    status = 1
+    status = DEFECT
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -158,15 +145,28 @@ def _start(arguments: Sequence[str], log: Path) -> int:
 
         status = {"run": run, "apply": apply}[arguments[0]].main(arguments[1:])
     except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
+        status = error.code if isinstance(error.code, int) else DEFECT
     finally:
         os._exit(status)
 
 
-def _ended(arguments: Sequence[str], log: Path, number: int = 0, after: Callable[[], bool] | None = None) -> Ended:
+def _start_anew(arguments: Sequence[str], log: Path) -> int:
+    """As `_start`, a new interpreter, which imports everything."""
+    command = [sys.executable, "-m", f"translate_core.{arguments[0]}", *arguments[1:]]
+    opened = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    return os.posix_spawn(sys.executable, command, os.environ, file_actions=[opened, (os.POSIX_SPAWN_DUP2, 1, 2)])
+
+
+def _ended(
+    arguments: Sequence[str],
+    log: Path,
+    number: int = 0,
+    after: Callable[[], bool] | None = None,
+    start: Callable[[Sequence[str], Path], int] = _start,
+) -> Ended:
     """Runs a command to its end. number: of the signal that it gets once `after` returns true."""
     log.unlink(missing_ok=True)
-    process = _start(arguments, log)
+    process = start(arguments, log)
     sent = after is None
     while True:
         done, status = os.waitpid(process, os.WNOHANG if not sent else 0)
@@ -195,18 +195,23 @@ def _killed(
     ended, kills = [], []
     for _ in range(rng.randint(1, MOST)):
         number = rng.choice((*(signal.SIGKILL,) * 7, signal.SIGTERM, signal.SIGINT, signal.SIGINT))
-        moment = rng.uniform(0, seconds * max(rest(), 0.15))
-        began = time.monotonic()
-        item = _ended(arguments, log, number, lambda began=began, moment=moment: time.monotonic() - began > moment)
+        start = rng.choice((_start,) * 7 + (_start_anew,))
+        moment = rng.uniform(0, seconds * max(rest(), 0.15) if start is _start else _IMPORTS)
+        item = _ended(arguments, log, number, partial(_passed, time.monotonic() + moment), start)
         ended.append(item)
-        kills.append(f"{signal.Signals(number).name} after {moment:.2f} s: {item.status}")
+        where = " of a new interpreter" if start is _start_anew else ""
+        kills.append(f"{signal.Signals(number).name} after {moment:.2f} s{where}: {item.status}")
         for path in sorted(pictures.rglob("*.png")) if pictures is not None else ():
             with Image.open(path) as picture:
                 picture.load()
-        if item.status in (DONE, FAULT, 1):
+        if item.status in (DONE, DEFECT, FAULT):
             break
     ended.append(_ended(arguments, log))
     return ended, ", ".join(kills)
+
+
+def _passed(moment: float) -> bool:
+    return time.monotonic() > moment
 
 
 def _rest(out: Path) -> float:

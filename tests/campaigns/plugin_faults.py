@@ -191,7 +191,6 @@ class PluginFaults(Campaign):
     """A place, a call and a fault are drawn; the run is trained, continued and applied."""
 
     name = "plugin_faults"
-    idea = "components that raise or return nonsense, at import, construction, training, saving, resuming"
     limit = 120.0
 
     def attempt(self, rng: random.Random, folder: Path) -> Outcome:

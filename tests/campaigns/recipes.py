@@ -55,7 +55,6 @@ class Recipes(Campaign):
     """A recipe is drawn, its tree or its text is changed at some places, and overrides are added."""
 
     name = "recipes"
-    idea = "mutated recipes and --set overrides, validated; some are trained for two steps"
     limit = 120.0
 
     def __init__(self, shared: Path) -> None:

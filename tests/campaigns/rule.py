@@ -72,11 +72,10 @@ def half_written(folder: Path) -> list[str]:
 class Campaign(ABC):
     """Attempts of one sort, each decided by its generator alone.
 
-    name: on the command line. idea: one line. limit: seconds for one attempt; more counts as a hang.
+    name: on the command line. limit: seconds for one attempt; more counts as a hang.
     """
 
     name: ClassVar[str]
-    idea: ClassVar[str]
     limit: ClassVar[float] = 60.0
 
     def __init__(self, shared: Path) -> None:

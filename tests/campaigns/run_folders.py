@@ -9,6 +9,7 @@ import pickle
 import random
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +20,18 @@ import yaml
 from PIL import Image
 
 from tests.campaigns.rule import DONE, FAULT, Campaign, Ended, Outcome, called, half_written, outcome
+from tests.campaigns.small_recipe import small_recipe
 from tests.campaigns.values import at, bytes_changed, hostile, nodes, put
 from tests.tiny_runs import PLUGIN
 from translate_core import Translator, UserError
 from translate_core.commands.apply import main as apply
 from translate_core.commands.run import main as run
 
-RECIPE: dict[str, Any] = {
-    "method": {"type": "cyclegan"},
-    "data": {"type": "synthetic", "size": 16, "train": 4, "test": 1},
-    "generator": {"type": "mine"},
-    "discriminator": {"type": "patchgan", "layers": 1, "width": 4},
-    "losses": {
-        "adversarial": {"type": "lsgan", "pool": {"type": "history", "size": 3}},
-        "cycle": {"type": "cycle", "weight": 10},
-    },
-    "optimizer": {"type": "adam"},
-    "schedule": {"type": "plateau"},
-    "training": {
-        "length": "4 steps",
-        "workers": 0,
-        "ema": 0.9,
-        "checkpoint_every": "2 steps",
-        "sample_every": "2 steps",
-        "samples": 1,
-        "keep_checkpoints": 2,
-    },
-    "metrics": {"psnr": {"type": "psnr"}, "swd": {"type": "swd", "descriptors": 4}},
-    "observers": {"csv": {"type": "csv"}, "early": {"type": "early_stopping", "watch": "cycle", "patience": 9}},
-    "plugins": ["plugin.py"],
+TRAINING = {
+    "length": "4 steps",
+    "checkpoint_every": "2 steps",
+    "sample_every": "2 steps",
+    "keep_checkpoints": 2,
 }
 LONGER = ["--set", "training.length=5 steps"]
 MOST = 100 * 2**20
@@ -68,15 +52,14 @@ class RunFolders(Campaign):
     """A finished run or ablation is copied, changed at one to three places, and used."""
 
     name = "run_folders"
-    idea = "run folders that were edited or damaged, resumed and applied"
     limit = 60.0
 
     def __init__(self, shared: Path) -> None:
         super().__init__(shared)
-        small = {**RECIPE, "generator": {"type": "resnet", "blocks": 1, "width": 4}, "observers": {}, "plugins": []}
+        recipe = small_recipe(TRAINING, generator={"type": "mine"}, plugins=["plugin.py"])
         (shared / "plugin.py").write_text(PLUGIN)
-        (shared / "recipe.yaml").write_text(json.dumps(RECIPE))
-        (shared / "small.yaml").write_text(json.dumps(small))
+        (shared / "recipe.yaml").write_text(json.dumps(recipe))
+        (shared / "small.yaml").write_text(json.dumps(small_recipe(TRAINING, observers={})))
         (shared / "ablation.yaml").write_text("base: small.yaml\nvary: {losses.cycle.weight: [0, 1]}\nseeds: [0]\n")
         for name in ("recipe", "ablation"):
             ended = called("translate-run", run, self._training(name, shared / f"run-{name}"))
@@ -135,19 +118,28 @@ def _load(arguments: Sequence[str]) -> int:
     return DONE
 
 
-# Changes; each returns its description, or None where it does not apply
+# Changes; each returns its description
+
+
+class InapplicableError(Exception):
+    """The folder has nothing for a change, perhaps because of an earlier one."""
 
 
 def _changed(folder: Path, rng: random.Random, canary: Path) -> str:
     while True:
         change = rng.choice(CHANGES)
-        described = change(folder, rng, canary)
-        if described is not None:
-            return f"{change.__name__.strip('_')}: {described}"
+        with suppress(InapplicableError):
+            return f"{change.__name__.strip('_')}: {change(folder, rng, canary)}"
 
 
 def _files(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(path for path in folder.rglob(pattern) if path.is_file() and not path.is_symlink())
+
+
+def _one(found: Sequence[Path], rng: random.Random) -> Path:
+    if not found:
+        raise InapplicableError
+    return rng.choice(found)
 
 
 def _edited(tree: Any, rng: random.Random) -> str:
@@ -167,39 +159,33 @@ def _edited(tree: Any, rng: random.Random) -> str:
     return f"{how} {'.'.join(map(str, path))[:80]}"
 
 
-def _json(folder: Path, rng: random.Random, canary: Path) -> str | None:
-    found = [*_files(folder, "*.json"), *_files(folder, "*.jsonl")]
-    if not found:
-        return None
-    path = rng.choice(found)
+def _json(folder: Path, rng: random.Random, canary: Path) -> str:
+    path = _one([*_files(folder, "*.json"), *_files(folder, "*.jsonl")], rng)
     try:
         lines = [path.read_text()] if path.suffix == ".json" else path.read_text().splitlines()
         place = rng.randrange(len(lines))
         tree = json.loads(lines[place])
     except (ValueError, OSError):
-        return None
+        raise InapplicableError from None
     described = _edited(tree, rng) if rng.random() < 0.85 else "all"
     lines[place] = json.dumps(tree if described != "all" else hostile(rng))
     path.write_text("\n".join(lines) + "\n")
     return f"{path.name} {described}"
 
 
-def _recipe(folder: Path, rng: random.Random, canary: Path) -> str | None:
+def _recipe(folder: Path, rng: random.Random, canary: Path) -> str:
     path = folder / "recipe.yaml"
     try:
         tree = yaml.safe_load(path.read_text())
     except (ValueError, OSError, yaml.YAMLError):
-        return None
+        raise InapplicableError from None
     described = _edited(tree, rng)
     path.write_text(yaml.safe_dump(tree))
     return described
 
 
-def _bytes(folder: Path, rng: random.Random, canary: Path) -> str | None:
-    found = _files(folder)
-    if not found:
-        return None
-    path = rng.choice(found)
+def _bytes(folder: Path, rng: random.Random, canary: Path) -> str:
+    path = _one(_files(folder), rng)
     path.write_bytes(bytes_changed(path.read_bytes(), rng))
     return path.relative_to(folder).as_posix()
 
@@ -218,11 +204,8 @@ REPLACEMENTS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def _replaced(folder: Path, rng: random.Random, canary: Path) -> str | None:
-    found = sorted(path for path in folder.rglob("*") if path.name != ".lock")
-    if not found:
-        return None
-    path = rng.choice(found)
+def _replaced(folder: Path, rng: random.Random, canary: Path) -> str:
+    path = _one(sorted(path for path in folder.rglob("*") if path.name != ".lock"), rng)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -232,7 +215,7 @@ def _replaced(folder: Path, rng: random.Random, canary: Path) -> str | None:
     return f"{path.relative_to(folder)} by {by}"
 
 
-def _added(folder: Path, rng: random.Random, canary: Path) -> str | None:
+def _added(folder: Path, rng: random.Random, canary: Path) -> str:
     names = (
         "checkpoints/step-99999999999999999999999.pt", "checkpoints/step-7.pt", "checkpoints/step-٣.pt",
         "checkpoints/step--1.pt", "checkpoints/step-4.pt.damaged", "weights/x.safetensors", "errors.log", "x",
@@ -240,17 +223,14 @@ def _added(folder: Path, rng: random.Random, canary: Path) -> str | None:
     )  # fmt: skip
     path = folder / rng.choice(names)
     if path.exists() or path.is_symlink() or not path.parent.is_dir():
-        return None
+        raise InapplicableError
     by = rng.choice(sorted(set(REPLACEMENTS) - {"nothing"}))
     REPLACEMENTS[by](path)
     return f"{path.relative_to(folder)}, {by}"
 
 
-def _digest(folder: Path, rng: random.Random, canary: Path) -> str | None:
-    found = _files(folder, "*.sha256")
-    if not found:
-        return None
-    path = rng.choice(found)
+def _digest(folder: Path, rng: random.Random, canary: Path) -> str:
+    path = _one(_files(folder, "*.sha256"), rng)
     text = rng.choice((b"", b"\n", b"0" * 64, b"x  y", b"\xff\xfe", b"0" * 10**6, path.read_bytes().upper()))
     path.write_bytes(text)
     return f"{path.name} {text[:10]!r}"
@@ -275,23 +255,20 @@ TENSORS: dict[str, Callable[[torch.Tensor], Any]] = {
 }
 
 
-def _checkpoint(folder: Path, rng: random.Random, canary: Path) -> str | None:
+def _checkpoint(folder: Path, rng: random.Random, canary: Path) -> str:
     """A checkpoint of another structure, with the digest of its bytes."""
-    found = _files(folder, "step-*.pt")
-    if not found:
-        return None
-    path = rng.choice(found)
+    path = _one(_files(folder, "step-*.pt"), rng)
     try:
         tree = torch.load(path, weights_only=True)
     except Exception:  # damaged by an earlier change
-        return None
+        raise InapplicableError from None
     places = [place for place in nodes(tree) if isinstance(at(tree, place), torch.Tensor)]
     if rng.random() < 0.5 and places:
         place, kind = rng.choice(places), rng.choice(sorted(TENSORS))
         try:
             put(tree, place, TENSORS[kind](at(tree, place)))
         except (RuntimeError, IndexError):
-            return None
+            raise InapplicableError from None
         described = f"{kind} {'/'.join(map(str, place))[:80]}"
     else:
         described = _edited(tree, rng)
@@ -300,12 +277,9 @@ def _checkpoint(folder: Path, rng: random.Random, canary: Path) -> str | None:
     return f"{path.name} {described}"
 
 
-def _pickle(folder: Path, rng: random.Random, canary: Path) -> str | None:
+def _pickle(folder: Path, rng: random.Random, canary: Path) -> str:
     """A pickle that executes something, with its digest."""
-    found = [*_files(folder, "step-*.pt"), *_files(folder, "*.safetensors")]
-    if not found:
-        return None
-    path = rng.choice(found)
+    path = _one([*_files(folder, "step-*.pt"), *_files(folder, "*.safetensors")], rng)
     if rng.random() < 0.5:
         path.write_bytes(pickle.dumps(Canary(canary)))
     else:
@@ -322,16 +296,13 @@ def _sign(path: Path) -> None:
         digest.write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
 
 
-def _weights(folder: Path, rng: random.Random, canary: Path) -> str | None:
+def _weights(folder: Path, rng: random.Random, canary: Path) -> str:
     """Safetensors of other names, types and values."""
-    found = _files(folder, "*.safetensors")
-    if not found:
-        return None
-    path = rng.choice(found)
+    path = _one(_files(folder, "*.safetensors"), rng)
     try:
         state = safetensors.torch.load_file(path)
     except Exception:  # damaged by an earlier change
-        return None
+        raise InapplicableError from None
     key = rng.choice(sorted(state)) if state else "x"
     kind = rng.choice(("nan", "infinite", "another shape", "empty", "another type", "a double", "renamed", "none"))
     if kind == "renamed":
@@ -346,16 +317,16 @@ def _weights(folder: Path, rng: random.Random, canary: Path) -> str | None:
     return f"{path.name} {kind} {key}"
 
 
-def _permissions(folder: Path, rng: random.Random, canary: Path) -> str | None:
+def _permissions(folder: Path, rng: random.Random, canary: Path) -> str:
     """Files and folders that may not be read or written, which root may."""
     if os.geteuid() == 0:
-        return None
+        raise InapplicableError
     path = rng.choice(sorted(folder.rglob("*")))
     path.chmod(rng.choice((0, 0o400, 0o200)))
     return path.relative_to(folder).as_posix()
 
 
-Change = Callable[[Path, random.Random, Path], "str | None"]
+Change = Callable[[Path, random.Random, Path], str]
 CHANGES: tuple[Change, ...] = (
     _json, _json, _json, _recipe, _bytes, _bytes, _replaced, _replaced, _replaced, _added, _digest, _checkpoint,
     _checkpoint, _checkpoint, _pickle, _weights, _permissions,

@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 FIGURES = Path(__file__).parent / "figures.json"
 """By campaign and seed: attempts, statuses, attempts outside the rule."""
 PAGE = REPOSITORY / "docs" / "reliability.md"
+STATUSES = ("0", "1", "2", "130")
 BEGIN, END = "<!-- figures: python -m tests.campaigns --figures -->\n", "<!-- end of figures -->\n"
 
 
@@ -52,8 +53,8 @@ def table(tallies: Sequence[Tally]) -> str:
     rows = [("campaign", "seed", "attempts", "statuses", "outside the rule", "minutes")]
     for tally in tallies:
         statuses = ", ".join(f"{count} × {status}" for status, count in sorted(tally.statuses.items()))
-        row = (tally.name, tally.seed, tally.attempts, statuses, tally.outside, f"{tally.seconds / 60:.1f}")
-        rows.append(tuple(map(str, row)))  # type: ignore[arg-type]
+        counts = str(tally.seed), str(tally.attempts), statuses, str(tally.outside)
+        rows.append((tally.name, *counts, f"{tally.seconds / 60:.1f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -72,7 +73,14 @@ def add_figures(tallies: Sequence[Tally]) -> None:
 
 def figures_table(figures: dict[str, Any]) -> str:
     """The counts over all seeds as a table of Markdown."""
-    columns = ("campaign", "seeds", "attempts", "status 0", "status 2", "status 130", "killed", "outside the rule")
+    columns = (
+        "campaign",
+        "seeds",
+        "attempts",
+        *(f"status {status}" for status in STATUSES),
+        "killed",
+        "outside the rule",
+    )
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for name, seeds in sorted(figures.items()):
         statuses: Counter[str] = Counter()
@@ -80,7 +88,7 @@ def figures_table(figures: dict[str, Any]) -> str:
             statuses.update(entry["statuses"])
         attempts, outside = (sum(entry[key] for entry in seeds.values()) for key in ("attempts", "outside"))
         listed = ", ".join(sorted(seeds, key=int))
-        counts = " | ".join(f"{statuses[status]:,}" for status in ("0", "2", "130"))
+        counts = " | ".join(f"{statuses[status]:,}" for status in STATUSES)
         killed = sum(count for status, count in statuses.items() if status.startswith("-"))
         lines.append(f"| `{name}` | {listed} | {attempts:,} | {counts} | {killed:,} | {outside:,} |")
     return "\n".join(["", *lines, "", ""])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,15 +76,15 @@ def _remembered(key: tuple[Any, ...], output: Any) -> Any:
     return output
 
 
-def _only_makes_new_tensors(operation: Callable[..., Any]) -> bool:
+def _only_makes_new_tensors(operation: Any) -> bool:
     """Whether an operation changes no argument, returns no view of one, and draws nothing."""
     kept = _new.get(operation)
     if kept is None:
-        schema: Any = operation._schema  # type: ignore[attr-defined]
-        draws = torch.Tag.nondeterministic_seeded in operation.tags  # type: ignore[attr-defined]
+        schema = operation._schema
+        draws = torch.Tag.nondeterministic_seeded in operation.tags
         kept = not draws and not schema.is_mutable and all(item.alias_info is None for item in schema.returns)
         _new[operation] = kept
     return kept
 
 
-_new: dict[Callable[..., Any], bool] = {}
+_new: dict[Any, bool] = {}
