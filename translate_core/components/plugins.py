@@ -127,9 +127,26 @@ class _FromSource(importlib.machinery.SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
+_FILE_MODULE = "translate_recipe_plugin_"
+
+
+def imported_files() -> list[str]:
+    """The `.py` plugins that this process has imported."""
+    return [str(module.__file__) for name, module in sys.modules.items() if name.startswith(_FILE_MODULE)]
+
+
+def import_files(paths: Sequence[str]) -> None:
+    """Imports `.py` plugins under the names that they have in another process, so that their objects can be unpickled.
+
+    Raises PluginError for a file that cannot be imported.
+    """
+    for path in map(Path, paths):
+        _import_file(path, Owner(path.name, sha256_of(path)[:12]))
+
+
 def _import_file(path: Path, owner: Owner) -> ModuleType:
     # With the hash in its name a changed file is a new module, and objects of an unchanged file can be unpickled.
-    name = f"translate_recipe_plugin_{path.stem}_{owner.version}"
+    name = f"{_FILE_MODULE}{path.stem}_{owner.version}"
     spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     assert spec is not None
     assert spec.loader is not None

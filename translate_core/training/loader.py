@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
+from translate_core.components.plugins import import_files, imported_files
 from translate_core.contracts.dataset import Item, TrainSplit
 from translate_core.contracts.given import Given
 from translate_core.errors import UserError, described, ended_by_component, raised_at
@@ -86,12 +89,14 @@ class _Steps(TorchDataset[list[Item] | Exception]):
         self.epoch = sampling.epoch(self.length)
         self._order = lru_cache(maxsize=8)(self._shuffled)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {key: value for key, value in self.__dict__.items() if key != "_order"}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._order = lru_cache(maxsize=8)(self._shuffled)
+    def __reduce__(self) -> tuple[object, ...]:
+        """For a loader process that is no fork of this one: it imports the `.py` plugins first."""
+        try:
+            pickled = bytes(ForkingPickler.dumps((self.split, self.sampling, self.given, self.size)))
+        except Exception as error:
+            text = f"it cannot be sent to a loader process ({described(error)}); set training.workers=0"
+            raise DatasetError(text, traceback.format_exc()) from error
+        return _unpickled, (imported_files(), pickled)
 
     def __getitem__(self, step: int) -> list[Item] | Exception:
         if get_worker_info() is None:
@@ -162,6 +167,11 @@ def _described(value: object) -> str:
     if not isinstance(value, torch.Tensor):
         return type(value).__name__
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+
+
+def _unpickled(files: list[str], pickled: bytes) -> _Steps:
+    import_files(files)
+    return _Steps(*pickle.loads(pickled))
 
 
 def _portable(error: BaseException) -> Exception:
