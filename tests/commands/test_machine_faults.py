@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -101,20 +102,43 @@ def test_a_reader_that_goes_away(recipe: Callable[..., Path], tmp_path: Path) ->
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 def test_a_loader_process_that_is_killed(number: int, recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    training = {**TRAINING, "workers": 2, "length": "100000 steps"}
+    training = {**TRAINING, "workers": 2, "length": "100000 steps", "log_every": "1 steps"}
     with subprocess.Popen(command(recipe(training=training), out), stderr=subprocess.PIPE, text=True) as process:
         wait_for(out / "checkpoints" / "step-5.pt.sha256", process)
+        logged = last_step(out)
+        while last_step(out) == logged:
+            time.sleep(0.01)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), number)
         messages = process.communicate(timeout=60)[1]
     is_refused(process.returncode, messages)
     assert "a loader process " in messages
     assert "lower training.workers (now 2; 0 loads in the training process)" in messages
-    steps = sorted(int(path.stem.removeprefix("step-")) for path in (out / "checkpoints").glob("*.pt"))
-    assert steps[-1] > 5, "the steps since the last checkpoint are saved"
+    steps = [int(path.stem.removeprefix("step-")) for path in (out / "checkpoints").glob("*.pt")]
+    assert max(steps) == last_step(out) > logged, "the steps since the last checkpoint are saved"
+
+
+def last_step(out: Path) -> int:
+    """The last step in the log of a run."""
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_sigterm_for_the_training_process_and_its_loader_processes(recipe: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    training = {**TRAINING, "workers": 2, "length": "100000 steps"}
+    with subprocess.Popen(
+        command(recipe(training=training), out), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        wait_for(out / "checkpoints" / "step-5.pt.sha256", process)
+        os.killpg(process.pid, signal.SIGTERM)
+        messages = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, messages
+    assert "Traceback" not in messages
 
 
 def test_too_few_file_handles(recipe: Callable[..., Path], tmp_path: Path) -> None:

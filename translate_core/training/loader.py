@@ -234,13 +234,17 @@ def _watched(loaded: DataLoader[list[Item] | Exception], workers: int) -> Iterat
     watch = WorkerWatch(workers)
     steps = iter(loaded)
     with watch.installed():
-        while True:
-            with watch.waiting():
-                try:
-                    micro_batches = next(steps)
-                except StopIteration:
-                    return
-            yield micro_batches
+        try:
+            while True:
+                with watch.waiting():
+                    try:
+                        micro_batches = next(steps)
+                    except StopIteration:
+                        return
+                yield micro_batches
+        finally:
+            # Before torch's own handler is back, which would report a dead process a second time, at any place.
+            steps._shutdown_workers()  # type: ignore[attr-defined]  # of torch: what `del steps` calls
 
 
 def _quiet(worker: int) -> None:

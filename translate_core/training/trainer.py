@@ -31,6 +31,7 @@ from translate_core.training.given import kinds_of, on_device
 from translate_core.training.loader import load_steps
 from translate_core.training.micro_batch import Binding, DuePhase, MicroBatch
 from translate_core.training.watchers import PARTS, Watchers
+from translate_core.training.workers import WorkerError
 
 _NORM = "gradient_norm"
 """The norms of clipped gradients are logged as `gradient_norm/<update>`."""
@@ -103,12 +104,19 @@ class Trainer:
             self.save()
 
     def _train(self, stop: StopSignal) -> None:
-        for _ in self.steps():
-            self.watchers.step(self.step)
-            stopping = self.assembly.ranks.any(stop.requested)
-            self._after_step(stopping)
-            if stopping or self.finished:
-                break
+        try:
+            for _ in self.steps():
+                self.watchers.step(self.step)
+                stopping = self.assembly.ranks.any(stop.requested)
+                self._after_step(stopping)
+                if stopping or self.finished:
+                    break
+        except WorkerError:
+            # A scheduler sends SIGTERM to the loader processes too: they have ended as requested.
+            if not stop.requested or self.assembly.ranks.count > 1:
+                raise
+            if self.folder is not None and self.step and self._saved_at != self.step:
+                self.save()
         if self.finished and self.folder is not None and self._saved_at != self.step:
             self.save()  # the last steps were taken by `steps`, which saves nothing
 

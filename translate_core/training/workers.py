@@ -75,6 +75,8 @@ class WorkerWatch:
         try:
             _error_if_any_worker_fails()
             yield
+        except (ConnectionError, EOFError):  # all that is seen of one that got SIGTERM, which torch takes as orderly
+            raise WorkerError(self._message("")) from None
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
