@@ -201,7 +201,9 @@ def _resize(tree: Tree, rng: random.Random, others: list[Tree]) -> None:
         if isinstance(value, list):
             put(tree, path, rng.choice((value[:-1], value * 2, value * 1000, [value], [], value[0] if value else None)))
         else:
-            put(tree, path, rng.choice((-value, value + 1, value * 10**6, value / 3, str(value), [value], bool(value))))
+            put(
+                tree, path, rng.choice((-value, value + 1, value * 10**6, value // 3, str(value), [value], bool(value)))
+            )
 
 
 def _alias(tree: Tree, rng: random.Random, others: list[Tree]) -> None:

@@ -33,6 +33,7 @@ CASES = {
         "data.train  must be a whole number at least 1 and at most 10000, not 1000000000000",
     ),
     "a large batch": ("training.batch_size=1000000000000", "training.batch_size"),
+    "a batch of no size of a tensor": ("training.batch_size=18446744073709551616", "training.batch_size"),
     "many loaders": ("training.workers=1000000000", "training.workers"),
     "a long word": (f"method={'x' * 100_000}", "method"),
     "a long key": (f"{'x' * 100_000}=1", "x"),

@@ -147,6 +147,7 @@ CHECKPOINT = {
     "an optimizer of lists": checkpoint(assign("parts", "optimizers/generators", value={"state": {}, "param_groups": [5, 6]})),
     "an optimizer whose moments are lists": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=[1.0])),
     "an optimizer whose moments have other shapes": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=torch.ones(2))),
+    "an optimizer whose moments are complex": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=content["parts"]["optimizers/generators"]["state"][0]["exp_avg"].to(torch.complex64))),
     "an optimizer with a rate of text": checkpoint(lambda content: content["parts"]["optimizers/generators"]["param_groups"][0].update(betas="x")),
     "a network without values": checkpoint(lambda content: content["parts"]["networks/G_AB"].update(dict.fromkeys(list(content["parts"]["networks/G_AB"])[:1], torch.ones(2, device="meta")))),
     "a pool of sparse images": checkpoint(assign("rank_parts", value=[{"losses/adversarial": {"pools.D_A": torch.eye(2).to_sparse()}}])),

@@ -42,8 +42,8 @@ class Training:
     """
 
     length: Length = field(metadata=_OPERATION)
-    batch_size: PositiveInt = 1
-    accumulate: PositiveInt = 1
+    batch_size: Annotated[int, Field(gt=0, le=1_000_000)] = 1
+    accumulate: Annotated[int, Field(gt=0, le=1_000_000)] = 1
     seed: NonNegativeInt = 0
     workers: Annotated[int, Field(ge=0, le=1024)] = field(default=2, metadata=_OPERATION)
     precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"

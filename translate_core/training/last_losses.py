@@ -23,5 +23,16 @@ class LastLosses:
         return dict(self.values)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the values."""
-        self.values = dict(state_dict)
+        """Restores the values. Raises ValueError for anything else."""
+        self.values = checked_values(state_dict)
+
+
+def checked_values(values: object) -> dict[str, Tensor]:
+    """Values that were read from a checkpoint. Raises ValueError for anything but 0-d tensors by name."""
+    if isinstance(values, Mapping) and all(isinstance(name, str) and _is_value(values[name]) for name in values):
+        return dict(values)
+    raise ValueError("it must have 0-d tensors of floating point by name")
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 0 and value.is_floating_point()

@@ -12,6 +12,7 @@ from torch import Tensor
 from translate_core.contracts.schedule import Schedule
 from translate_core.errors import UserError, written_in
 from translate_core.runtime.ranks import Ranks
+from translate_core.training.last_losses import checked_values
 
 
 class WatchedSchedule:
@@ -75,8 +76,11 @@ class WatchedSchedule:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores both."""
+        """Restores both. Raises ValueError for sums that the next step could not add to."""
+        total, counts = state_dict["sum"], state_dict["counts"]
+        self._sum = None if total is None else checked_values({"sum": total})["sum"]
+        self._parts = checked_values(state_dict["parts"])
+        if set(counts) != set(self._parts) or not all(type(count) is int and count > 0 for count in counts.values()):
+            raise ValueError("it must have a positive count for each sum")
+        self._counts = dict(counts)
         self._schedule.load_state_dict(state_dict["schedule"])
-        self._sum = state_dict["sum"]
-        self._parts = dict(state_dict["parts"])
-        self._counts = dict(state_dict["counts"])

@@ -81,6 +81,8 @@ class OptimizerState:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores it. Raises ValueError where options or values are of another form than the optimizer's own."""
         before = [dict(group) for group in self._optimizer.param_groups]
+        if _has_complex(state_dict["state"]) and not _has_complex([group["params"] for group in before]):
+            raise ValueError("it has complex values")
         self._optimizer.load_state_dict(state_dict)
         for old, new in zip(before, self._optimizer.param_groups, strict=True):
             for name, value in old.items():
@@ -94,6 +96,13 @@ class OptimizerState:
                     continue
                 if value is not None and not isinstance(value, int | float):
                     raise ValueError(f"{name} of a parameter of shape {tuple(parameter.shape)} does not fit it")
+
+
+def _has_complex(tree: Any) -> bool:
+    if isinstance(tree, torch.Tensor):
+        return tree.is_complex()
+    items = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
+    return any(map(_has_complex, items))
 
 
 def _form(value: Any) -> Any:
