@@ -85,9 +85,9 @@ def test_started_and_stopped_over_and_over(
     monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: float(next(ticks))))
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     for _ in range(cycles - 1):
-        began = time.perf_counter()
+        began = time.process_time()
         assert main([*command, str(stopped)]) == 130
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
         capsys.readouterr()
     assert main([*command, str(stopped)]) == 0
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -55,8 +55,8 @@ def _shown(records: list[bytes]) -> list[bytes]:
 
     A session hides the events from the step at which it started.
     """
-    from google.protobuf.message import DecodeError
-    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
 
     shown = []
     hidden_from = math.inf
