@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000, metavar="N", help="of the run (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the resident set over the steps")
     options = parser.parse_args()
-    points = measured(options.steps)
+    points = measured(recipe(options.steps))
     print("| step | resident set, MB |\n| --- | --- |")
     for tenth in range(1, 11):
         step, size = next(point for point in points if point[0] >= options.steps * tenth // 10 * 0.98)
@@ -73,11 +73,11 @@ def recipe(steps: int) -> dict[str, Any]:
     }
 
 
-def measured(steps: int) -> list[tuple[int, float]]:
-    """Trains so many steps; returns some of them with the resident set of the process then, in MB (10⁶ bytes)."""
+def measured(recipe: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """Trains a recipe; returns some of its steps with the resident set of the process then, in MB (10⁶ bytes)."""
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "recipe.yaml", Path(folder) / "run"
-        path.write_text(json.dumps(recipe(steps)))
+        path.write_text(json.dumps(recipe))
         command = [sys.executable, "-m", "translate_core.run", str(path), "--out", str(out), "--device", "cpu"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with (Path(folder) / "log").open("w+") as log:
@@ -85,7 +85,7 @@ def measured(steps: int) -> list[tuple[int, float]]:
             points = list(_points(process, out / "metrics.jsonl"))
             log.seek(0)
             assert process.wait() == 0, log.read()
-    return [point for point, after in pairwise([*points, (steps + 1, 0.0)]) if point[0] < after[0]]
+    return [*(point for point, after in pairwise(points) if point[0] < after[0]), points[-1]]
 
 
 def _points(process: subprocess.Popen[bytes], metrics: Path) -> Iterator[tuple[int, float]]:
