@@ -24,7 +24,7 @@ from .experiment.run import Run, Step, open_run
 from .recipe.load import load_recipe
 from .recipe.resolved import ResolvedRecipe
 from .runtime.files import atomic_write, read_file, sha256_of, write_text
-from .runtime.images import Channels, convert_image, find_images, is_image, open_image
+from .runtime.images import MAX_PIXELS, Channels, convert_image, find_images, is_image, open_image
 from .runtime.label_maps import read_label_map
 from .runtime.progress import ProgressDisplay, progress
 from .runtime.randomness import numpy_generator
@@ -37,6 +37,7 @@ __all__ = [
     "CONTRACT",
     "DISCRIMINATORS",
     "GENERATORS",
+    "MAX_PIXELS",
     "AdversarialPair",
     "Channels",
     "Choice",

@@ -52,7 +52,7 @@ class Kills(Campaign):
         super().__init__(shared)
         recipe = shared / "recipe.yaml"
         recipe.write_text(json.dumps(RECIPE))
-        self.server = _Server(_archive())
+        self.server = Server(archive())
         Thread(target=self.server.serve_forever, daemon=True).start()
         downloading = {
             **RECIPE,
@@ -125,7 +125,7 @@ class Kills(Campaign):
         return outcome(f"download, {kills}", ended, [*_broken(ended), *broken, *half_written(folder)])
 
 
-def _start(arguments: Sequence[str], log: Path) -> int:
+def start(arguments: Sequence[str], log: Path) -> int:
     """Forks a process that runs a command, with stderr in a file; returns its id.
 
     A fork of this process, which has imported everything, so that kills do not all hit imports.
@@ -243,7 +243,7 @@ def _digests(folder: Path) -> dict[str, str]:
 _IMAGES = 24
 
 
-def _archive() -> bytes:
+def archive() -> bytes:
     """A zip file of two domains of noise, some megabytes, so that unpacking takes a moment."""
     rng = np.random.default_rng(0)
     content = io.BytesIO()
@@ -256,22 +256,24 @@ def _archive() -> bytes:
     return content.getvalue()
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content = content
+        self.requests = 0
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed needs no traceback."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Server
 
     def do_GET(self) -> None:
         content, first = self.server.content, 0
+        self.server.requests += 1
         wanted = self.headers.get("Range", "")
         if wanted.startswith("bytes="):
             first = int(wanted[6:].split("-")[0])

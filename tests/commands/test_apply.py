@@ -147,6 +147,30 @@ class TestWhatCannotBeTranslated:
             f"  {inputs}/pipe.png: is a pipe, not a file",
         ]
 
+    def test_an_image_above_the_limit(
+        self, run: Path, inputs: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        limited = [run, inputs, "--out", out, "--max-pixels", "400"]
+        assert translate(*limited) == 2
+        message = (
+            "deep/d.webp: is 17 × 33 (height × width), 561 pixels; the limit is 400: make it smaller or cut it into "
+            "pieces, or, if you trust the file, raise the limit with --max-pixels 561"
+        )
+        messages = capsys.readouterr().err
+        assert message in messages
+        assert "1 of 5 images could not be translated" in messages
+        assert len(written(out)) == 4
+        assert translate(*limited[:-1], "561") == 0
+
+    @pytest.mark.parametrize("number", ["0", "-5", "many"])
+    def test_a_limit_that_is_not_a_number_above_zero(
+        self, number: str, run: Path, inputs: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            translate(run, inputs, "--out", out, f"--max-pixels={number}")
+        assert ended.value.code == 2
+        assert "--max-pixels" in capsys.readouterr().err
+
     def test_for_lack_of_memory_is_named_too(
         self, run: Path, inputs: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -265,6 +265,21 @@ def test_it_is_the_plugin_that_is_blamed(
         assert "RuntimeError: oh" in (out / "errors.log").read_text()
 
 
+def test_the_log_of_errors_does_not_grow_without_end(
+    tmp_path: Path, write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("translate_core.experiment.component_faults._LARGE", 10_000)
+    (tmp_path / "faulty.py").write_text(PLUGIN.replace("if count > 3:", "if count > 0:"))
+    recipe = write_recipe(plugins=["faulty.py"], **CASES["generator raises"][0])
+    out = tmp_path / "run"
+    for _ in range(12):
+        assert main([str(recipe), "--out", str(out), "--device", "cpu"]) == 2
+    logs = {path.name: path.stat().st_size for path in out.glob("errors.log*")}
+    assert logs.keys() == {"errors.log", "errors.log.1"}
+    assert max(logs.values()) < 30_000
+    assert "RuntimeError: oh" in (out / "errors.log").read_text()
+
+
 def test_a_network_that_fails_when_it_translates(
     tmp_path: Path, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

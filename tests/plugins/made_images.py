@@ -99,9 +99,9 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The content of every file that is decoded after this call."""
     decoded: list[bytes] = []
 
-    def counting(content: bytes) -> Image.Image:
+    def counting(content: bytes, *rest: Any) -> Image.Image:
         decoded.append(content)
-        return open_image(content)
+        return open_image(content, *rest)
 
     monkeypatch.setattr(decoding, "open_image", counting)
     return decoded

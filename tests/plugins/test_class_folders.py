@@ -58,7 +58,7 @@ class TestDraws:
         assert data.classes == ()
         assert data.kinds == {"label": "label"}
         assert data.channels == {"wild": 1, "cat": 1, "dog": 1}
-        assert data.operation_keys == {"root", "download"}
+        assert data.operation_keys == {"root", "download", "max_pixels"}
 
     def test_two_images_of_one_domain_and_its_number(self, root: Path) -> None:
         data = opened(root)

@@ -51,7 +51,7 @@ class TestPairs:
             item = data.train.draw(index, np.random.default_rng(index))
             assert values(item) == {"real_A": 10 + index, "real_B": 110 + index}
         assert data.size == (24, 32)
-        assert data.operation_keys == {"root", "download"}
+        assert data.operation_keys == {"root", "download", "max_pixels"}
         assert not opened(root, shuffle=False).train.shuffled
         data.close()
 

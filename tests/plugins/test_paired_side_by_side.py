@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +72,7 @@ class TestHalves:
         assert values(data.test["B"][0]) == {"real_B": 20 + b, "target_A": 20 + a}
         assert {domain: len(split) for domain, split in data.test.items()} == {"A": 2, "B": 2}
         assert data.test["B"].name(1) == "1.png"
-        assert data.operation_keys == {"root", "download"}
+        assert data.operation_keys == {"root", "download", "max_pixels"}
         data.close()
 
     def test_left_is_a_by_default(self, root: Path) -> None:
@@ -326,3 +327,13 @@ def test_the_real_facades_cut_into_two_folders(tmp_path: Path) -> None:
         assert torch.equal(left["real_B"], right["real_B"])
     one.close()
     two.close()
+
+
+def test_a_pair_beyond_the_limit_of_pillow(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow limits `crop`, too."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = PairedSideBySide(str(root))
+        data.open()
+        data.close()

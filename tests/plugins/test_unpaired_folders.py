@@ -88,7 +88,7 @@ class TestSelection:
         assert {domain: len(split) for domain, split in data.test.items()} == {"A": 2, "B": 4}
         assert [data.test["B"].name(index) for index in range(4)] == ["0.png", "1.png", "2.png", "3.png"]
         assert data.channels == {"A": 3, "B": 3}
-        assert data.operation_keys == {"root", "download"}
+        assert data.operation_keys == {"root", "download", "max_pixels"}
         data.close()
 
     def test_shuffled_as_the_reference(self, root: Path) -> None:
@@ -482,9 +482,8 @@ class TestFolderFaults:
 
 
 class TestImageFaults:
-    def test_all_at_once(self, root: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+    def test_all_at_once(self, root: Path, temporary: Path) -> None:
         noise(1, 200, 200).save(root / "trainA" / "big.png")
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 15_000)
         good = root / "trainB" / "0.png"
         noise(1).save(root / "trainB" / "cut.jpg")
         (root / "trainB" / "cut.jpg").write_bytes((root / "trainB" / "cut.jpg").read_bytes()[:-100])
@@ -494,7 +493,7 @@ class TestImageFaults:
         Image.fromarray(np.zeros((4, 4), np.float32)).save(root / "testB" / "float.tif")
         Image.fromarray(np.linspace(0, 4095, 16).astype(np.uint16).reshape(4, 4)).save(root / "testB" / "grey.png")
         (root / "testB" / "colour.png").write_bytes(colour_png_of_16_bits(np.full((4, 4, 3), 4000)))
-        faults = faults_of(UnpairedFolders(str(root)))
+        faults = faults_of(UnpairedFolders(str(root), max_pixels=30_000))
         assert [path.removeprefix(f"{root}/") for path, _ in faults] == [
             "trainA/big.png",
             "trainB/cut.jpg",
@@ -506,7 +505,10 @@ class TestImageFaults:
             "testB/grey.png",
         ]
         messages = [message for _, message in faults]
-        assert messages[0] == "has more than 30,000 pixels: cut it into pieces, or make it smaller"
+        assert messages[0] == (
+            "is 200 × 200 (height × width), 40,000 pixels; the limit is 30,000: make it smaller or cut it into pieces, "
+            "or, if you trust the file, raise the limit with data.max_pixels: 40000"
+        )
         assert messages[1].startswith("does not decode: image file is truncated")
         assert messages[2] == "is empty (0 bytes)"
         assert messages[3] == "is not an image, or of a format that Pillow cannot read"
@@ -611,11 +613,11 @@ class TestOpening:
         monkeypatch.setattr(store, "_OPEN_FILES", Path("/no/such/folder"))
         seen: list[int] = []
 
-        def interrupt(content: bytes) -> Image.Image:
+        def interrupt(content: bytes, *rest: Any) -> Image.Image:
             seen.append(len(list(temporary.iterdir())))
             if len(seen) > 7:
                 raise KeyboardInterrupt
-            return open_image(content)
+            return open_image(content, *rest)
 
         monkeypatch.setattr(decoding, "open_image", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -644,7 +646,7 @@ class TestOpening:
             "from translate_plugins.datasets.transforms import Transform\n"
             "listing = Listing(Part((Folder('.', ['1.bmp'] * 60, ('A',)),), False), Part((), False))\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "decoded = decode(Path(sys.argv[1]), listing, Transform(resize=1000), {'A': images(3)}, dict)\n"
+            "decoded = decode(Path(sys.argv[1]), listing, Transform(resize=1000), {'A': images(3)}, dict, 10**6)\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
         )
         environment = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -77,3 +77,18 @@ def test_none_written(tmp_path: Path, checkpoints: Checkpoints) -> None:
     path = checkpoints.path(5)
     path.rename(path.with_name("step-5.pt.damaged"))
     assert not checkpoints.none_written()
+
+
+def test_what_killed_saves_left_is_removed(checkpoints: Checkpoints) -> None:
+    """Only the digest stands where the process was killed before the checkpoint got its name."""
+    for step in range(6, 20):
+        (checkpoints.folder / f"step-{step}.pt.sha256").write_text("0  step")
+        (checkpoints.folder / f"step-{step}.pt.part").write_bytes(b"the beginning")
+    (checkpoints.folder / "step-3.pt.damaged.sha256").write_text("0  step")
+    (checkpoints.folder / "step-4.pt.sha256").mkdir()
+    checkpoints.save(30, RECORD, {}, [], keep=2)
+    names = sorted(path.name for path in checkpoints.folder.iterdir())
+    assert names == [
+        "step-3.pt.damaged.sha256", "step-30.pt", "step-30.pt.sha256", "step-4.pt.sha256",
+        "step-5.pt", "step-5.pt.sha256",
+    ]  # fmt: skip

@@ -65,6 +65,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other draws (default: 0)")
     made.add_argument(
+        "--max-pixels",
+        type=_pixels,
+        metavar="N",
+        help="translate images of up to N pixels, width × height (default: 178,956,970)",
+    )
+    made.add_argument(
         "--checkpoint", metavar="STEP", help="a step (120), a name (step-120) or a file (default: the newest)"
     )
     made.add_argument("--device", choices=CHOICES, default="auto", help="where to compute (default: %(default)s)")
@@ -83,6 +89,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _pixels(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    return number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status.
 
@@ -95,10 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _apply(options: argparse.Namespace) -> int:
     # Faults of the arguments are reported before torch is imported.
+    from translate_core.runtime.images import MAX_PIXELS
     from translate_core.translating.files import plan_jobs, read_examples, read_option_texts, translate_files
 
     jobs = plan_jobs(options.inputs, options.out)
-    examples = read_examples(options.choose)
+    max_pixels = options.max_pixels or MAX_PIXELS
+    examples = read_examples(options.choose, max_pixels)
     options_given = read_option_texts(options.option)
 
     from translate_core.translating.translator import Translator
@@ -118,7 +133,7 @@ def _apply(options: argparse.Namespace) -> int:
             for sample in range(options.samples)
         ]
 
-    faults = translate_files(translate, options.out, jobs)
+    faults = translate_files(translate, options.out, jobs, max_pixels)
     if faults:
         inform(f"translate-apply: {len(faults)} of {len(jobs)} images could not be translated")
         for fault in faults:

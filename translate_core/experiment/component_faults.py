@@ -18,6 +18,9 @@ from translate_core.training.loader import DatasetError
 LOG = "errors.log"
 """The file in a run folder that keeps the tracebacks of plugins."""
 
+_LARGE = 2**20
+"""Bytes of the file from which the next traceback begins a new one; the one before is kept as `errors.log.1`."""
+
 
 @contextmanager
 def component_faults(recipe: ResolvedRecipe, folder: Path) -> Iterator[None]:
@@ -56,6 +59,8 @@ def _logged(error: BaseException, run: RunFolder) -> Path | None:
         return None
     path = run.path / LOG
     with suppress(OSError):
+        if path.exists() and path.stat().st_size > _LARGE:
+            path.replace(path.with_name(LOG + ".1"))
         with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{''.join(traceback.format_exception(error))}\n")
         return path

@@ -242,8 +242,9 @@ def _check_folder(folder: RunFolder, dataset: Dataset) -> None:
                 f"{folder.path} lies in {images}, where the dataset looks for images, and would find the run's sample "
                 f"pictures: choose another --out"
             )
-    unknown = [] if folder.exists() else folder.unknown_files()
-    if unknown:
+    unknown = folder.unknown_files()
+    # In this order: another process may begin a run here at this moment, and writes its record before other files.
+    if unknown and not folder.exists():
         raise UserError(
             f"{folder.path} is not empty and is not a run folder ({', '.join(unknown[:5])}); choose another --out"
         )

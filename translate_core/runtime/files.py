@@ -102,7 +102,10 @@ def read_file(path: Path) -> bytes:
 def check_no_pipes(folder: Path) -> None:
     """Raises UserError for a pipe, a socket or a device in a folder, on which reading or writing may wait forever."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        kind = stat.S_IFMT(path.stat().st_mode) if path.exists() else stat.S_IFREG
+        try:
+            kind = stat.S_IFMT(path.stat().st_mode)
+        except OSError:  # a link that leads nowhere, or a file that another process has just renamed
+            continue
         if kind not in (stat.S_IFREG, stat.S_IFDIR):
             raise UserError(f"{path} is {_KINDS.get(kind, 'something else')}, not a file: remove it")
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import os
 import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from translate_core.errors import UserError
 
@@ -18,6 +22,9 @@ Channels = Literal[1, 3]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Endings of image files, compared without case."""
+
+MAX_PIXELS = 178_956_970
+"""The default limit of width × height: 512 MiB of RGB, and the number that Pillow refuses to exceed."""
 
 _BITS_PER_SAMPLE = 258
 """The TIFF tag."""
@@ -48,23 +55,82 @@ def find_images(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def open_image(content: bytes) -> Image.Image:
+def open_image(content: bytes, max_pixels: int = MAX_PIXELS, option: str = "max_pixels=") -> Image.Image:
     """Opens the content of an image file with Pillow; only the header is read, pixels are decoded on first use.
 
+    Pillow's own limit (`Image.MAX_IMAGE_PIXELS`), which is the same for all of a process, does not apply.
+
+    max_pixels: width × height of the largest image that is opened; a small file can decode to any size.
+    option: what raises this limit, up to the number, for the message: `data.max_pixels: `.
+
     Raises:
-        UserError: the content is not an image, or has more pixels than Pillow accepts.
+        UserError: the content is not an image, or has more pixels than `max_pixels`.
     """
     if not content:
         raise UserError("is empty (0 bytes)")
     try:
-        return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise UserError("is not an image, or of a format that Pillow cannot read") from None
-    except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise UserError(f"has more than {limit:,} pixels: cut it into pieces, or make it smaller") from None
+        image = _identified(content)
+    except Image.DecompressionBombError:  # checked by the decoders of a few formats, such as WebP
+        raise UserError(
+            f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which Pillow does not read in this format: "
+            f"make it smaller, or convert it to PNG, JPEG or TIFF"
+        ) from None
     except Exception as error:  # a damaged file can cause any exception in Pillow's decoders
         raise UserError(f"does not decode: {error}") from None
+    if image is None:
+        raise UserError("is not an image, or of a format that Pillow cannot read")
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise UserError(
+            f"is {image.height:,} × {image.width:,} (height × width), {pixels:,} pixels; the limit is {max_pixels:,}: "
+            f"make it smaller or cut it into pieces, or, if you trust the file, raise the limit with {option}{pixels}"
+        )
+    return image
+
+
+def _identified(content: bytes) -> Image.Image | None:
+    """The image, with its header read; None for content that no format of Pillow accepts.
+
+    As `Image.open`, without its check against a limit that is global, and that warns at half of what it refuses.
+    """
+    for register in (Image.preinit, Image.init):  # the common formats, then all
+        register()
+        for name in list(Image.ID):
+            opened, accepts = Image.OPEN[name]
+            accepted = accepts is None or accepts(content[:16])
+            if not accepted or isinstance(accepted, str):  # a text: why this installation cannot read it
+                continue
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):  # of another format after all
+                return opened(io.BytesIO(content), "")
+    return None
+
+
+@contextmanager
+def _without_limit(image: Image.Image) -> Iterator[None]:
+    """Suspends Pillow's limit while a large image is decoded: `open_image` has checked it, the TIFF decoder does again.
+
+    The limit is one of the process. It is restored when the last of several threads has decoded its large image.
+    """
+    global _decoding, _limit
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height <= Image.MAX_IMAGE_PIXELS:
+        yield
+        return
+    with _counting:
+        if _decoding == 0:
+            _limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _decoding += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _decoding -= 1
+            if _decoding == 0:
+                Image.MAX_IMAGE_PIXELS = _limit
+
+
+_counting = Lock()
+_decoding = 0
+_limit: int | None = None
 
 
 def convert_image(image: Image.Image, channels: Channels) -> Image.Image:
@@ -78,8 +144,9 @@ def convert_image(image: Image.Image, channels: Channels) -> Image.Image:
         UserError: the file is damaged, or holds more than 8 bits a channel.
     """
     try:
-        _refuse_deep(image)
-        return _on_white(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
+        with _without_limit(image):
+            _refuse_deep(image)
+            return _on_white(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
     except UserError:
         raise
     except Exception as error:  # an image that was only opened is decoded here

@@ -130,9 +130,15 @@ class Checkpoints:
         for old in self.paths()[keep:]:
             old.unlink()
             digest_path(old).unlink(missing_ok=True)
-        for leftover in self.folder.glob(f"*{PART}"):
-            leftover.unlink()
+        self._remove_leftovers()
         return path
+
+    def _remove_leftovers(self) -> None:
+        """Removes what saves left behind that were killed: files that are not whole, digests without a checkpoint."""
+        digests = [path for path in self.folder.glob("step-*.pt.sha256") if not path.with_suffix("").exists()]
+        for path in [*self.folder.glob(f"*{PART}"), *digests]:
+            if path.is_file():
+                path.unlink()
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest complete checkpoint, None if none was ever written.

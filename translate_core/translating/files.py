@@ -9,7 +9,7 @@ from PIL import Image
 
 from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
 from translate_core.runtime.files import atomic_write, read_file
-from translate_core.runtime.images import SUFFIXES, find_images, open_image
+from translate_core.runtime.images import MAX_PIXELS, SUFFIXES, find_images, open_image
 from translate_core.runtime.progress import progress
 from translate_core.storage.names import enclosing_run
 
@@ -80,13 +80,20 @@ def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
     return [Fault("--out", f"{own[0]} is an input, and would be overwritten: choose another folder")] if own else []
 
 
-def read_examples(choices: Sequence[str]) -> dict[str, Image.Image]:
-    """The example images of `NAME=IMAGE` texts, by name. Raises FaultsError with all faults."""
+def _opened(path: Path, max_pixels: int) -> Image.Image:
+    return open_image(read_file(path), max_pixels, "--max-pixels ")
+
+
+def read_examples(choices: Sequence[str], max_pixels: int = MAX_PIXELS) -> dict[str, Image.Image]:
+    """The example images of `NAME=IMAGE` texts, by name. Raises FaultsError with all faults.
+
+    max_pixels: width × height of the largest image.
+    """
     faults: list[Fault] = []
     examples: dict[str, Image.Image] = {}
     for name, path in _named("--choose", choices, "IMAGE, such as style=boot.png", "names two images for", faults):
         try:
-            examples[name] = open_image(read_file(Path(path)))
+            examples[name] = _opened(Path(path), max_pixels)
         except UserError as error:
             faults.append(Fault(f"--choose {name}", f"{path} {error}"))
         except OSError as error:
@@ -119,17 +126,19 @@ def _named(option: str, texts: Sequence[str], form: str, twice: str, faults: lis
             yield name, value
 
 
-def translate_files(translate: Translate, out: Path, jobs: Mapping[Path, Path]) -> list[Fault]:
+def translate_files(
+    translate: Translate, out: Path, jobs: Mapping[Path, Path], max_pixels: int = MAX_PIXELS
+) -> list[Fault]:
     """Translates every file and writes the results; returns the faults of files that could not be translated.
 
-    Samples beyond the first one go into `out/sample-1`, `out/sample-2` and so on. Raises NothingDrawnError when several
-    samples are equal.
+    Samples beyond the first one go into `out/sample-1`, `out/sample-2` and so on. max_pixels: width × height of the
+    largest image. Raises NothingDrawnError when several samples are equal.
     """
     faults = []
     with progress("translating", len(jobs), "images", announce=False) as advance:
         for target, source in jobs.items():
             try:
-                images = translate(open_image(read_file(source)))
+                images = translate(_opened(source, max_pixels))
             except UserError as error:
                 faults.append(Fault(str(source), str(error)))
             except OSError as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from translate_core import Channels, DataError, Fault, TrainSplit, UserError, did_you_mean
+from pydantic import PositiveInt
+
+from translate_core import MAX_PIXELS, Channels, DataError, Fault, TrainSplit, UserError, did_you_mean
 from translate_plugins.fetching.download import Download
 
 from .decoding import Decoded
@@ -34,6 +36,7 @@ class ClassFolders(ImageFiles):
         balanced: draw the domain at random, each with the same probability, then the image at random with replacement,
             as StarGAN v2's code does; else each training image is visited once an epoch, in random order.
         download: where to fetch the set from if `root` does not exist.
+        max_pixels: width × height of the largest file that is read; a small file can decode to any size.
 
     Raises:
         UserError: there is one domain only, one is listed twice, or one is not the name of a folder.
@@ -48,9 +51,10 @@ class ClassFolders(ImageFiles):
         channels: Channels = 3,
         balanced: bool = True,
         download: Download | None = None,
+        max_pixels: PositiveInt = MAX_PIXELS,
     ) -> None:
         _check(domains)
-        super().__init__(root, transform, dict.fromkeys(domains, channels), True, download)
+        super().__init__(root, transform, dict.fromkeys(domains, channels), True, download, max_pixels=max_pixels)
         self.kinds = {"label": "label"}
         self._test = test
         self._balanced = balanced

@@ -80,7 +80,12 @@ class _Decoded:
 
 
 def decode(
-    root: Path, listing: Listing, transform: Transform, contents: Mapping[str, Content], parts: Parts
+    root: Path,
+    listing: Listing,
+    transform: Transform,
+    contents: Mapping[str, Content],
+    parts: Parts,
+    max_pixels: int,
 ) -> Decoded:
     """Decodes and sizes every image of a dataset; every file is read once.
 
@@ -92,6 +97,7 @@ def decode(
         transform: how images are sized.
         contents: how the images of each domain are read and resized.
         parts: cuts a file that holds images of several domains.
+        max_pixels: width × height of the largest file.
 
     Raises:
         DataError: files that cannot be used; the first 20 are named.
@@ -109,7 +115,7 @@ def decode(
     store = ImageStore()
     try:
         with progress(f"decoding dataset {root}{listing.without}", len(files)) as advance:
-            for file, decoded in zip(files, _in_order(files, contents, parts), strict=True):
+            for file, decoded in zip(files, _in_order(files, contents, parts, max_pixels), strict=True):
                 advance(1)
                 if isinstance(decoded, Fault):
                     faults.append(decoded)
@@ -140,7 +146,9 @@ def _files(root: Path, folder: Folder, prepares: Sequence[Prepare]) -> list[_Fil
     return [_File(root / name, name, folder.domains, prepares) for name in names]
 
 
-def _in_order(files: Sequence[_File], contents: Mapping[str, Content], parts: Parts) -> Iterator[_Decoded | Fault]:
+def _in_order(
+    files: Sequence[_File], contents: Mapping[str, Content], parts: Parts, max_pixels: int
+) -> Iterator[_Decoded | Fault]:
     """The content of each file, decoded by threads that are a few files ahead."""
     threads = min(max(os.cpu_count() or 1, 2), 16)
     remaining = iter(files)
@@ -148,7 +156,7 @@ def _in_order(files: Sequence[_File], contents: Mapping[str, Content], parts: Pa
         ahead: deque[Future[_Decoded | Fault]] = deque()
 
         def submit(count: int) -> None:
-            ahead.extend(pool.submit(_decode, file, contents, parts) for file in islice(remaining, count))
+            ahead.extend(pool.submit(_decode, file, contents, parts, max_pixels) for file in islice(remaining, count))
 
         try:
             submit(2 * threads)
@@ -160,10 +168,10 @@ def _in_order(files: Sequence[_File], contents: Mapping[str, Content], parts: Pa
                 future.cancel()
 
 
-def _decode(file: _File, contents: Mapping[str, Content], parts: Parts) -> _Decoded | Fault:
+def _decode(file: _File, contents: Mapping[str, Content], parts: Parts, max_pixels: int) -> _Decoded | Fault:
     try:
         data = read_file(file.path)
-        image = open_image(data)
+        image = open_image(data, max_pixels, "data.max_pixels: ")
         if len(file.domains) > 1:
             images = parts(image)
         else:

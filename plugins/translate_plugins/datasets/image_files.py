@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from translate_core import Channels, Dataset, TrainSplit
+from translate_core import MAX_PIXELS, Channels, Dataset, TrainSplit
 from translate_plugins.fetching.download import Download
 
 from .contents import images, label_maps
@@ -31,10 +31,11 @@ class ImageFiles(Dataset):
         download: where to fetch the set from if `root` does not exist.
         maps: the domains whose files are label maps.
         classes: the names of their classes, in the order of their numbers.
+        max_pixels: width × height of the largest file.
     """
 
     channels: Mapping[str, Channels]
-    operation_keys = frozenset({"root", "download"})
+    operation_keys = frozenset({"root", "download", "max_pixels"})
 
     def __init__(
         self,
@@ -45,11 +46,13 @@ class ImageFiles(Dataset):
         download: Download | None,
         maps: Sequence[str] = (),
         classes: Sequence[str] = (),
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._root = Path(root)
         self._transform = transform
         self._shuffle = shuffle
         self._download = download
+        self._max_pixels = max_pixels
         self.domains = tuple(channels)
         self.classes = tuple(classes)
         self.channels = channels
@@ -74,7 +77,7 @@ class ImageFiles(Dataset):
         listing = self._list()
         parts = (listing.train, listing.test)
         self.folders = [self._root / folder.name for part in parts for folder in part.folders]
-        decoded = decode(self._root, listing, self._transform, self._contents, self.parts)
+        decoded = decode(self._root, listing, self._transform, self._contents, self.parts, self._max_pixels)
         self._store = decoded.store
         self._fingerprint = decoded.fingerprint
         self.train = self._train(decoded, listing)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from translate_core import Channels
+from pydantic import PositiveInt
+
+from translate_core import MAX_PIXELS, Channels
 from translate_plugins.fetching.download import Download
 
 from .contents import channels_of
@@ -36,6 +38,7 @@ class PairedFolders(ImageFiles):
         download: where to fetch the set from if `root` does not exist.
         maps: the domains whose files are label maps.
         classes: the names of the classes in label maps, in the order of their numbers.
+        max_pixels: width × height of the largest file that is read; a small file can decode to any size.
     """
 
     def __init__(
@@ -48,9 +51,10 @@ class PairedFolders(ImageFiles):
         download: Download | None = None,
         maps: tuple[Literal["A", "B"], ...] = (),
         classes: tuple[str, ...] = (),
+        max_pixels: PositiveInt = MAX_PIXELS,
     ) -> None:
         channels = channels_of({"A": channels_A, "B": channels_B}, maps, classes)
-        super().__init__(root, transform, channels, shuffle, download, maps, classes)
+        super().__init__(root, transform, channels, shuffle, download, maps, classes, max_pixels)
 
     def _list(self) -> Listing:
         remedies = {"train": _REMEDY, "test": _REMEDY}

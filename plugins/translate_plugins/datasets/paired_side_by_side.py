@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from PIL import Image
+from pydantic import PositiveInt
 
-from translate_core import Channels, DataError, Fault, UserError, convert_image
+from translate_core import MAX_PIXELS, Channels, DataError, Fault, UserError, convert_image
 from translate_plugins.fetching.download import Download
 
 from .image_files import ImageFiles
@@ -39,6 +41,7 @@ class PairedSideBySide(ImageFiles):
         channels_B: the same for B.
         shuffle: whether the files are visited in random order, else in that of their names.
         download: where to fetch the set from if `root` does not exist.
+        max_pixels: width × height of the largest file that is read; a small file can decode to any size.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class PairedSideBySide(ImageFiles):
         channels_B: Channels = 3,
         shuffle: bool = True,
         download: Download | None = None,
+        max_pixels: PositiveInt = MAX_PIXELS,
     ) -> None:
-        super().__init__(root, transform, {"A": channels_A, "B": channels_B}, shuffle, download)
+        super().__init__(root, transform, {"A": channels_A, "B": channels_B}, shuffle, download, max_pixels=max_pixels)
         self._left = left
         self._test = test
 
@@ -77,10 +81,15 @@ class PairedSideBySide(ImageFiles):
                 f"is {height} × {width} (height × width), taller than wide, as two images side by side are not; "
                 f"{_OTHERS} reads pairs of two files"
             )
-        halves = [(0, 0, width // 2, height), (width // 2, 0, width, height)]
+        halves = [slice(0, width // 2), slice(width // 2, width)]
         return {
-            domain: whole[self.channels[domain]].crop(halves[0 if domain == self._left else 1]) for domain in _DOMAINS
+            domain: _cut(whole[self.channels[domain]], halves[0 if domain == self._left else 1]) for domain in _DOMAINS
         }
+
+
+def _cut(image: Image.Image, columns: slice) -> Image.Image:
+    """Columns of an image. `Image.crop` has a limit, one for the whole process, where `max_pixels` may be greater."""
+    return Image.fromarray(np.asarray(image)[:, columns])
 
 
 def _list_files(root: Path, test: str | None, downloads: bool) -> Listing:

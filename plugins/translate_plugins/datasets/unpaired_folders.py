@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from translate_core import Channels
+from pydantic import PositiveInt
+
+from translate_core import MAX_PIXELS, Channels
 from translate_plugins.fetching.download import Download
 
 from .contents import channels_of
@@ -39,6 +41,7 @@ class UnpairedFolders(ImageFiles):
             translations can be compared with their targets; training stays unpaired.
         maps: the domains whose files are label maps.
         classes: the names of the classes in label maps, in the order of their numbers.
+        max_pixels: width × height of the largest file that is read; a small file can decode to any size.
     """
 
     def __init__(
@@ -52,9 +55,10 @@ class UnpairedFolders(ImageFiles):
         paired_test: bool = False,
         maps: tuple[Literal["A", "B"], ...] = (),
         classes: tuple[str, ...] = (),
+        max_pixels: PositiveInt = MAX_PIXELS,
     ) -> None:
         channels = channels_of({"A": channels_A, "B": channels_B}, maps, classes)
-        super().__init__(root, transform, channels, shuffle, download, maps, classes)
+        super().__init__(root, transform, channels, shuffle, download, maps, classes, max_pixels)
         self._paired_test = paired_test
 
     def _list(self) -> Listing:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 from translate_core import Observer, Result, RunInfo, atomic_write
+from translate_plugins.observers.tail import cut_after
 
-_FIRST = ("step", "epoch")
+_STEP = "step"
+_FIRST = (_STEP, "epoch")
 _OF_METRICS = (*_FIRST, "direction", "name", "value", "higher_is_better", "on", "protocol")
+_LONGEST_HEADER = 2**17
+"""Bytes; the module csv reads no longer field."""
 
 
 class CSVFiles(Observer):
@@ -54,16 +60,15 @@ def _cells(result: Result) -> dict[str, object]:
 class _Table:
     """A CSV file that grows, in rows and in columns. It exists once it has a row.
 
-    columns: the first ones. start: rows of later steps are removed.
+    columns: the first ones. start: rows of later steps are removed. Only the header and the end of a file are read.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], start: int) -> None:
         self._path = path
         self._columns = list(columns)
-        kept = [row for row in self._read() if int(row["step"]) <= start]
-        self._name_columns(kept)
-        if kept:
-            self._write(kept)
+        header, rows = _header(path) if path.exists() else ([], 0)
+        if header[:1] == [_STEP] and cut_after(path, start, _step_of, rows) is not None:
+            self._columns = header
         else:
             path.unlink(missing_ok=True)
 
@@ -72,10 +77,10 @@ class _Table:
         if not rows:
             return
         if self._name_columns(rows) or not self._path.exists():
-            self._write([*self._read(), *rows])
+            self._rewrite(rows)
             return
         with self._path.open("a", encoding="utf-8", newline="") as stream:
-            stream.write(self._lines(rows))
+            self._append(stream, rows)
 
     def _name_columns(self, rows: Sequence[Mapping[str, object]]) -> bool:
         """Adds the columns that the rows have values for; returns whether there are new ones."""
@@ -84,24 +89,41 @@ class _Table:
         self._columns = list(dict.fromkeys([*self._columns, *named]))
         return len(self._columns) > before
 
-    def _lines(self, rows: Sequence[Mapping[str, object]], *, header: bool = False) -> str:
-        stream = io.StringIO(newline="")
-        writer = csv.DictWriter(stream, self._columns, restval="", extrasaction="ignore")
-        if header:
-            writer.writeheader()
-        writer.writerows(rows)
-        return stream.getvalue()
+    def _append(self, stream: TextIO, rows: Sequence[Mapping[str, object]]) -> None:
+        text = io.StringIO(newline="")  # written at once, so that a killed process cuts off the last row only
+        csv.DictWriter(text, self._columns, restval="", extrasaction="ignore").writerows(rows)
+        stream.write(text.getvalue())
 
-    def _write(self, rows: Sequence[Mapping[str, object]]) -> None:
+    def _rewrite(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Writes the file with all columns: the rows that it has, one by one, and further ones."""
         with atomic_write(self._path) as part, part.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(self._lines(rows, header=True))
+            writer = csv.writer(stream)
+            writer.writerow(self._columns)
+            width = len(self._columns)
+            writer.writerows((row + [""] * width)[:width] for row in self._rows())
+            self._append(stream, rows)
 
-    def _read(self) -> list[dict[str, str]]:
-        """The rows of the file, without one that was cut off when the process was killed."""
-        if not self._path.exists():
-            return []
-        with self._path.open(encoding="utf-8", errors="replace", newline="") as stream:
-            text = stream.read()
-        whole = text[: text.rfind("\r\n") + 2]
-        rows = csv.DictReader(io.StringIO(whole, newline=""))
-        return [dict(row) for row in rows if (row.get("step") or "").isdigit()]
+    def _rows(self) -> Iterator[list[str]]:
+        """The rows of the file."""
+        if self._path.exists():
+            with self._path.open(encoding="utf-8", errors="replace", newline="") as stream:
+                yield from islice(csv.reader(stream), 1, None)
+
+
+def _header(path: Path) -> tuple[list[str], int]:
+    """The names of the columns, and the byte at which the rows begin."""
+    size = 0
+
+    def lines(stream: BinaryIO) -> Iterator[str]:
+        nonlocal size
+        while line := stream.readline(_LONGEST_HEADER - size):  # a name may contain line breaks
+            size += len(line)
+            yield line.decode("utf-8", "replace")
+
+    with path.open("rb") as stream:
+        return next(csv.reader(lines(stream)), []), size
+
+
+def _step_of(line: bytes) -> int | None:
+    step = line.partition(b",")[0]
+    return int(step) if len(step) < 19 and step.isdigit() and line.endswith(b"\r\n") else None

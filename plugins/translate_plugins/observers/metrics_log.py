@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, TextIO
 
-from translate_core import Observer, Result, RunInfo, write_text
+from translate_core import Observer, Result, RunInfo
+from translate_plugins.observers.tail import cut_after
 
 _FILE = "metrics.jsonl"
 
@@ -24,12 +24,11 @@ class MetricsLog(Observer):
     """
 
     def on_start(self, run: RunInfo) -> None:
-        """Opens the file and keeps the lines up to the step at which this session starts."""
+        """Opens the file and keeps the lines up to the step at which this session starts. Reads only its end."""
         self._epoch = run.epoch
         path = run.folder / _FILE
-        kept = _lines_until(path, run.start)
-        self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        write_text(path, "".join(map(_line, kept)))
+        kept = cut_after(path, run.start, _step_of)
+        self._began = time.monotonic() - (0.0 if kept is None else _seconds_of(kept))
         self._stream: TextIO = path.open("a", encoding="utf-8")
 
     def on_losses(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
@@ -55,16 +54,20 @@ def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _lines_until(path: Path, step: int) -> list[dict[str, Any]]:
-    """The rows of the file up to `step`. A line that was cut off when the process was killed is skipped."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int) and row["step"] <= step:
-            rows.append(row)
-    return rows
+def _row(line: bytes) -> dict[str, Any]:
+    """A line as written; empty for one that is broken."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _step_of(line: bytes) -> int | None:
+    step = _row(line).get("step")
+    return step if isinstance(step, int) else None
+
+
+def _seconds_of(line: bytes) -> float:
+    seconds = _row(line).get("seconds")
+    return seconds if isinstance(seconds, int | float) else 0.0

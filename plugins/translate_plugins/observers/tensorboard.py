@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from translate_core import Observer, Result, RunInfo, Sample
+from translate_plugins.observers.event_files import merge_event_files
 from translate_plugins.observers.grid import draw_grids
 
 
@@ -17,7 +18,8 @@ class TensorBoard(Observer):
     """Writes events to the run's folder `tensorboard`; view them with `tensorboard --logdir RUN`.
 
     Scalars: `loss/<name>` for every loss by its name in the recipe, weights included; `learning_rate/<side>`;
-    `test/<direction>/<metric>/<tensor>`. Images: `samples/<direction>`. Text: `recipe`, as resolved.
+    `test/<direction>/<metric>/<tensor>`. Images: `samples/<direction>`. Text: `recipe`, as resolved. Each session
+    writes a file; small ones of many sessions are merged.
     """
 
     def on_start(self, run: RunInfo) -> None:
@@ -27,7 +29,9 @@ class TensorBoard(Observer):
         from torch.utils.tensorboard import SummaryWriter
 
         first = run.start + 1
-        self._writer: Any = SummaryWriter(str(run.folder / "tensorboard"), purge_step=first)
+        folder = run.folder / "tensorboard"
+        merge_event_files(folder)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=first)
         text = yaml.safe_dump(dict(run.recipe), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
         self._writer.add_text("recipe", f"```yaml\n{text}```", first)
         self._writer.flush()
