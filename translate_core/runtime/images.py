@@ -11,13 +11,16 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from translate_core.errors import UserError
+from translate_core.errors import NoMemoryError, UserError
 
 Channels = Literal[1, 3]
 """Channels of the images of a domain: 1 for greyscale, 3 for RGB."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Endings of image files, compared without case."""
+
+NO_MEMORY = "takes more memory than there is: make it smaller, or close other programs"
+"""The message for an image that cannot be decoded for want of memory."""
 
 _BITS_PER_SAMPLE = 258
 """The TIFF tag."""
@@ -34,10 +37,12 @@ def find_images(folder: Path) -> list[str]:
     """Paths of all images in a folder and its sub-folders, relative to it, with `/`, sorted by code point.
 
     Hidden files and folders are left out. Links to folders are followed, but no folder is visited twice.
+
+    Raises OSError for a folder that cannot be read: leaving out its images would change what is learned.
     """
     found: list[str] = []
     visited: set[str] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
+    for current, folders, files in os.walk(folder, onerror=_unless_missing, followlinks=True):
         visited.add(os.path.realpath(current))
         folders[:] = [
             name
@@ -46,6 +51,11 @@ def find_images(folder: Path) -> list[str]:
         ]
         found += [(Path(current) / name).relative_to(folder).as_posix() for name in files if is_image(name)]
     return sorted(found)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def open_image(content: bytes) -> Image.Image:
@@ -63,6 +73,8 @@ def open_image(content: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise UserError(f"has more than {limit:,} pixels: cut it into pieces, or make it smaller") from None
+    except MemoryError:
+        raise NoMemoryError(NO_MEMORY) from None
     except Exception as error:  # a damaged file can cause any exception in Pillow's decoders
         raise UserError(f"does not decode: {error}") from None
 
@@ -82,6 +94,8 @@ def convert_image(image: Image.Image, channels: Channels) -> Image.Image:
         return _on_white(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
     except UserError:
         raise
+    except MemoryError:
+        raise NoMemoryError(NO_MEMORY) from None
     except Exception as error:  # an image that was only opened is decoded here
         raise UserError(f"does not decode: {error}") from None
 
