@@ -24,7 +24,7 @@ def save(path: Path, rows: Rows, description: str) -> None:
     kind = "tensor" if isinstance(rows, Tensor) else "tuple"
     metadata = {"kind": kind, "description": description}
     with atomic_write(path) as part:
-        safetensors.torch.save_file(tensors, part, {**metadata, "digest": _digest(tensors, metadata)})
+        part.write_bytes(safetensors.torch.save(tensors, {**metadata, "digest": _digest(tensors, metadata)}))
 
 
 def load(path: Path) -> tuple[Rows, str] | None:

@@ -84,8 +84,14 @@ class RunFolder:
             raise UserError(f"{self.path} is not a run folder: it has no {RECORD}") from None
 
     def begin(self, record: Mapping[str, Any], recipe: ResolvedRecipe) -> None:
-        """Writes the resolved recipe, copies of the recipe's plugin files and, last, the record."""
+        """Writes the resolved recipe, copies of the recipe's plugin files and, last, the record.
+
+        Raises UserError where this user may not write: now, not when the first checkpoint is saved.
+        """
         make_folder(self.path)
+        for folder in (self.path, self.checkpoints.folder, self.weights):
+            if folder.exists() and not _is_writable(folder):
+                raise _not_writable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         data = dict(recipe.record)
         files = recipe.plugins.files
         if files:
@@ -163,13 +169,20 @@ class RunFolder:
         one, and may outlive a training process that was killed. The file names the process that holds it. On a file
         system without locks, such as some of the network, nothing is locked, with a warning.
         """
-        make_folder(self.path)
+        try:
+            make_folder(self.path)
+            opened = (self.path / LOCK).open("a+", encoding="utf-8", errors="replace")
+        except OSError as error:
+            if error.errno in _DENIED:
+                raise _not_writable(self.path, error) from None
+            raise
         if os.name != "posix":
+            opened.close()
             yield
             return
         import fcntl
 
-        with (self.path / LOCK).open("a+", encoding="utf-8", errors="replace") as stream:
+        with opened as stream:
             try:
                 fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -187,6 +200,15 @@ class RunFolder:
             yield
 
 
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _not_writable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder} cannot be written: {reason_of(error)}")
+
+
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _HELD = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems answer that have no locks, or whose server for locks does not answer."""

@@ -115,7 +115,7 @@ def save(network: nn.Module, path: Path) -> None:
     state = {key: value.detach().contiguous().cpu().clone() for key, value in given.items()}
     make_folder(path.parent)
     with atomic_write(path) as part:
-        safetensors.torch.save_file(state, part)
+        part.write_bytes(safetensors.torch.save(state))  # `save_file` makes a further file, which a kill would leave
 
 
 def _shape(value: Tensor) -> str:
