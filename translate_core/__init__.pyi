@@ -19,7 +19,7 @@ from .contracts.role import DISCRIMINATORS, GENERATORS, Role, discriminator, gen
 from .contracts.schedule import Schedule
 from .contracts.tensor import tensor, tensors
 from .contracts.update import Update
-from .errors import DataError, Fault, RecipeError, UserError, did_you_mean
+from .errors import DataError, Fault, RecipeError, UserError, did_you_mean, reason_of
 from .experiment.run import Run, Step, open_run
 from .recipe.load import load_recipe
 from .recipe.resolved import ResolvedRecipe
@@ -100,6 +100,7 @@ __all__ = [
     "read_file",
     "read_label_map",
     "read_weights",
+    "reason_of",
     "sha256_of",
     "tensor",
     "tensors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import sys
@@ -103,6 +104,21 @@ def nearest(name: str, existing: Iterable[str]) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
+def reason_of(error: OSError) -> str:
+    """Why the system refuses a file or a folder, and what to do about a missing right to it."""
+    reason = error.strerror or described(error)
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{reason}. {advice}" if advice else reason
+
+
+_RIGHTS = "Give this user the right to use it (chmod, chown), or choose another place"
+_ADVICE = {
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "It can only be read there: choose another place, or mount it to be written to",
+}
+
+
 def did_you_mean(name: str, existing: Iterable[str]) -> str:
     """The end of a message about a name that does not exist.
 
@@ -169,14 +185,38 @@ def _is_library(file: str) -> bool:
     )
 
 
-_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
+class NoMemoryError(UserError):
+    """Too little memory for something that the message names."""
+
+
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(?:'t|not) allocate memory|can't start new thread|failed to map segment",
+    re.IGNORECASE,
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory could not be allocated. torch raises a RuntimeError of its own, or a bare one on the CPU."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(text_of(error)))
-    )
+    """Whether memory could not be allocated.
+
+    torch raises a RuntimeError of its own, or a bare one on the CPU, Python a RuntimeError for a thread, the loader of
+    shared libraries an ImportError or an OSError.
+    """
+    if isinstance(error, MemoryError | NoMemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, RuntimeError | ImportError | OSError) and bool(_NO_MEMORY.search(text_of(error)))
+
+
+def memory_error_behind(error: BaseException) -> BaseException | None:
+    """The exception for want of memory that an exception is or was raised for; None if there is none.
+
+    Code that handles any exception of a library or a component may take this one for damage or a defect.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        if is_out_of_memory(chain):
+            return chain
+        chain = chain.__cause__ or chain.__context__
+    return None
 
 
 def explain(error: Exception) -> str:

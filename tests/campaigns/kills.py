@@ -151,7 +151,7 @@ def start(arguments: Sequence[str], log: Path) -> int:
 
 
 def _start_anew(arguments: Sequence[str], log: Path) -> int:
-    """As `_start`, a new interpreter, which imports everything."""
+    """As `start`, a new interpreter, which imports everything."""
     command = [sys.executable, "-m", f"translate_core.{arguments[0]}", *arguments[1:]]
     opened = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     return os.posix_spawn(sys.executable, command, os.environ, file_actions=[opened, (os.POSIX_SPAWN_DUP2, 1, 2)])
@@ -162,11 +162,11 @@ def _ended(
     log: Path,
     number: int = 0,
     after: Callable[[], bool] | None = None,
-    start: Callable[[Sequence[str], Path], int] = _start,
+    begin: Callable[[Sequence[str], Path], int] = start,
 ) -> Ended:
     """Runs a command to its end. number: of the signal that it gets once `after` returns true."""
     log.unlink(missing_ok=True)
-    process = start(arguments, log)
+    process = begin(arguments, log)
     sent = after is None
     while True:
         done, status = os.waitpid(process, os.WNOHANG if not sent else 0)
@@ -195,11 +195,11 @@ def _killed(
     ended, kills = [], []
     for _ in range(rng.randint(1, MOST)):
         number = rng.choice((*(signal.SIGKILL,) * 7, signal.SIGTERM, signal.SIGINT, signal.SIGINT))
-        start = rng.choice((_start,) * 7 + (_start_anew,))
-        moment = rng.uniform(0, seconds * max(rest(), 0.15) if start is _start else _IMPORTS)
-        item = _ended(arguments, log, number, partial(_passed, time.monotonic() + moment), start)
+        begin = rng.choice((start,) * 7 + (_start_anew,))
+        moment = rng.uniform(0, seconds * max(rest(), 0.15) if begin is start else _IMPORTS)
+        item = _ended(arguments, log, number, partial(_passed, time.monotonic() + moment), begin)
         ended.append(item)
-        where = " of a new interpreter" if start is _start_anew else ""
+        where = " of a new interpreter" if begin is _start_anew else ""
         kills.append(f"{signal.Signals(number).name} after {moment:.2f} s{where}: {item.status}")
         for path in sorted(pictures.rglob("*.png")) if pictures is not None else ():
             with Image.open(path) as picture:

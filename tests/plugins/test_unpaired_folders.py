@@ -559,7 +559,10 @@ class TestImageFaults:
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
     def test_a_file_that_may_not_be_read(self, root: Path) -> None:
         (root / "trainA" / "0.png").chmod(0)
-        assert faults_of(UnpairedFolders(str(root))) == [(f"{root}/trainA/0.png", "cannot be read: Permission denied")]
+        advice = "Give this user the right to use it (chmod, chown), or choose another place"
+        assert faults_of(UnpairedFolders(str(root))) == [
+            (f"{root}/trainA/0.png", f"cannot be read: Permission denied. {advice}")
+        ]
 
     def test_a_link_to_nowhere(self, root: Path) -> None:
         (root / "trainA" / "9.png").symlink_to(root / "nowhere.png")

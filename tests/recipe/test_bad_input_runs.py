@@ -8,6 +8,7 @@ import hashlib
 import os
 import pickle
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -329,7 +330,10 @@ def test_a_second_process_in_the_folder(run: Path, capsys: pytest.CaptureFixture
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        expected = "translate-run: another process is at work in run; wait for it, or choose another --out\n"
+        holder = f"process {other.pid} on {socket.gethostname()}"
+        expected = (
+            f"translate-run: another process is at work in run ({holder}); wait for it, or choose another --out\n"
+        )
         assert printed(capsys, "r.yaml", "--out", "run") == (2, expected)
         other.communicate(b"\n")
 

@@ -78,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+_MEMORY = "Translate smaller images, or fewer --samples at a time"
+
 _MOST_SAMPLES = 10_000
 """All samples of an image are in memory before they are written."""
 
@@ -103,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1 a defect.
     """
     options = parsed(parser(), arguments)
-    return guarded("translate-apply", lambda: _apply(options))
+    return guarded("translate-apply", lambda: _apply(options), memory=_MEMORY)
 
 
 def _apply(options: argparse.Namespace) -> int:

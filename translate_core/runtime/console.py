@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from translate_core.errors import UserError, ended_by_component, is_out_of_memory, shortened
+from translate_core.errors import (
+    NoMemoryError,
+    UserError,
+    ended_by_component,
+    memory_error_behind,
+    reason_of,
+    shortened,
+    text_of,
+)
 from translate_core.runtime.signals import interruptible
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
@@ -73,23 +81,33 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         stdout.print("  ".join([*cells, row[-1]]).rstrip(), markup=False)
 
 
-def user_fault(error: BaseException) -> str | None:
-    """The message for an error that the user or a component caused; None for a defect of the engine."""
+TRAINING_MEMORY = (
+    "Lower training.batch_size (and raise training.accumulate), training.workers, the size of the images, or the width "
+    "of the networks; training.precision=bf16 halves what activations take"
+)
+"""What to make smaller where training lacks memory."""
+
+
+def user_fault(error: BaseException, memory: str = TRAINING_MEMORY) -> str | None:
+    """The message for an error that the user or a component caused; None for a defect of the engine.
+
+    memory: what to make smaller where memory is exhausted.
+    """
+    exhausted = memory_error_behind(error)
+    if exhausted is not None and not isinstance(exhausted, NoMemoryError):
+        return (
+            f"there is too little memory: {(text_of(exhausted) or 'an allocation failed').splitlines()[0]}\n"
+            f"{memory}. Or close other programs, and raise the limit of this process if it has one (ulimit -v)"
+        )
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, BrokenPipeError):
-        return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
-    if is_out_of_memory(error):
-        return (
-            f"the device has too little memory: {(str(error) or 'an allocation failed').splitlines()[0]}\n"
-            f"Lower training.batch_size (and raise training.accumulate), the size of the images, or the width of the "
-            f"networks; training.precision=bf16 halves what activations take"
-        )
+        return f"{error.filename or 'a file'} cannot be used: {reason_of(error)}"
     return ended_by_component(error)
 
 
-def guarded(command: str, body: Callable[[], int]) -> int:
-    """Runs a command and turns what it raises into an exit status.
+def guarded(command: str, body: Callable[[], int], memory: str = TRAINING_MEMORY) -> int:
+    """Runs a command and turns what it raises into an exit status. memory: what the user can make smaller.
 
     2 for what the user or a component did wrong (the message alone), 130 interrupted, 1 a defect of the engine (with
     its traceback). An exception that usually ends a program in silence, such as SystemExit, is a component's fault.
@@ -98,7 +116,7 @@ def guarded(command: str, body: Callable[[], int]) -> int:
         with interruptible():
             return body()
     except BaseException as error:
-        message = user_fault(error)
+        message = user_fault(error, memory)
         if message is None and isinstance(error, KeyboardInterrupt):
             stderr.print(f"{command}: interrupted", markup=False)
             return INTERRUPTED

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from translate_core.errors import UserError
+from translate_core.errors import UserError, reason_of
 
 PART = ".part"
 """Suffix of a file that is not whole yet."""
@@ -24,6 +24,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     The content is flushed to the disk before the file is renamed, so `path` is either the old file or the whole new
     one, also after a power cut. When the block raises, the temporary file is removed and `path` stays as it was.
+
+    Raises UserError when the system refuses to write.
     """
     part = path.with_name(path.name + PART)
     try:
@@ -37,6 +39,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         number = _errno(error)
         if number in _FULL:
             raise UserError(_no_space(path, number, written)) from error
+        if isinstance(error, OSError) and error.filename in (None, str(part)):
+            raise UserError(f"{path} cannot be written: {reason_of(error)}") from error
         raise
     sync_folder(path.parent)
 
@@ -66,16 +70,36 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copies the content of a file as `atomic_write` writes it."""
+    with atomic_write(target) as part:
+        shutil.copyfile(source, part)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing. They last through a power cut."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        sync_folder(place.parent)
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes renames in a folder last through a power cut, where the system can."""
+    """Makes what was made, renamed and removed in a folder last through a power cut, where the file system can."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+"""What file systems answer that cannot flush a folder, such as some of the network."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The disk, a quota or the largest size of a file is exhausted."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import io
 import os
 import re
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from translate_core.errors import UserError
+from translate_core.errors import NoMemoryError, UserError
 
 Channels = Literal[1, 3]
 """Channels of the images of a domain: 1 for greyscale, 3 for RGB."""
@@ -25,6 +24,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 MAX_PIXELS = 178_956_970
 """The default limit of width × height: 512 MiB of RGB, and the number that Pillow refuses to exceed."""
+
+NO_MEMORY = "takes more memory than there is: make it smaller, or close other programs"
+"""The message for an image that cannot be decoded for want of memory."""
 
 _BITS_PER_SAMPLE = 258
 """The TIFF tag."""
@@ -41,10 +43,12 @@ def find_images(folder: Path) -> list[str]:
     """Paths of all images in a folder and its sub-folders, relative to it, with `/`, sorted by code point.
 
     Hidden files and folders are left out. Links to folders are followed, but no folder is visited twice.
+
+    Raises OSError for a folder that cannot be read: leaving out its images would change what is learned.
     """
     found: list[str] = []
     visited: set[str] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
+    for current, folders, files in os.walk(folder, onerror=_unless_missing, followlinks=True):
         visited.add(os.path.realpath(current))
         folders[:] = [
             name
@@ -53,6 +57,11 @@ def find_images(folder: Path) -> list[str]:
         ]
         found += [(Path(current) / name).relative_to(folder).as_posix() for name in files if is_image(name)]
     return sorted(found)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def open_image(content: bytes, max_pixels: int = MAX_PIXELS, option: str = "max_pixels=") -> Image.Image:
@@ -69,16 +78,14 @@ def open_image(content: bytes, max_pixels: int = MAX_PIXELS, option: str = "max_
     if not content:
         raise UserError("is empty (0 bytes)")
     try:
-        image = _identified(content)
-    except Image.DecompressionBombError:  # checked by the decoders of a few formats, such as WebP
-        raise UserError(
-            f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which Pillow does not read in this format: "
-            f"make it smaller, or convert it to PNG, JPEG or TIFF"
-        ) from None
+        with without_limit():
+            image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise UserError("is not an image, or of a format that Pillow cannot read") from None
+    except MemoryError:
+        raise NoMemoryError(NO_MEMORY) from None
     except Exception as error:  # a damaged file can cause any exception in Pillow's decoders
         raise UserError(f"does not decode: {error}") from None
-    if image is None:
-        raise UserError("is not an image, or of a format that Pillow cannot read")
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise UserError(
@@ -88,48 +95,28 @@ def open_image(content: bytes, max_pixels: int = MAX_PIXELS, option: str = "max_
     return image
 
 
-def _identified(content: bytes) -> Image.Image | None:
-    """The image, with its header read; None for content that no format of Pillow accepts.
-
-    As `Image.open`, without its check against a limit that is global, and that warns at half of what it refuses.
-    """
-    for register in (Image.preinit, Image.init):  # the common formats, then all
-        register()
-        for name in list(Image.ID):
-            opened, accepts = Image.OPEN[name]
-            accepted = accepts is None or accepts(content[:16])
-            if not accepted or isinstance(accepted, str):  # a text: why this installation cannot read it
-                continue
-            with suppress(SyntaxError, IndexError, TypeError, struct.error):  # of another format after all
-                return opened(io.BytesIO(content), "")
-    return None
-
-
 @contextmanager
-def _without_limit(image: Image.Image) -> Iterator[None]:
-    """Suspends Pillow's limit while a large image is decoded: `open_image` has checked it, the TIFF decoder does again.
+def without_limit() -> Iterator[None]:
+    """Suspends Pillow's limit, which is one of the process and warns at half of what it refuses.
 
-    The limit is one of the process. It is restored when the last of several threads has decoded its large image.
+    It is restored when the last of several threads has left.
     """
-    global _decoding, _limit
-    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height <= Image.MAX_IMAGE_PIXELS:
-        yield
-        return
+    global _inside, _limit
     with _counting:
-        if _decoding == 0:
+        if _inside == 0:
             _limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        _decoding += 1
+        _inside += 1
     try:
         yield
     finally:
         with _counting:
-            _decoding -= 1
-            if _decoding == 0:
+            _inside -= 1
+            if _inside == 0:
                 Image.MAX_IMAGE_PIXELS = _limit
 
 
 _counting = Lock()
-_decoding = 0
+_inside = 0
 _limit: int | None = None
 
 
@@ -144,11 +131,13 @@ def convert_image(image: Image.Image, channels: Channels) -> Image.Image:
         UserError: the file is damaged, or holds more than 8 bits a channel.
     """
     try:
-        with _without_limit(image):
+        with without_limit():
             _refuse_deep(image)
             return _on_white(ImageOps.exif_transpose(image)).convert("RGB" if channels == 3 else "L")
     except UserError:
         raise
+    except MemoryError:
+        raise NoMemoryError(NO_MEMORY) from None
     except Exception as error:  # an image that was only opened is decoded here
         raise UserError(f"does not decode: {error}") from None
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
-from translate_core.errors import UserError
+from translate_core.errors import NoMemoryError, UserError
+from translate_core.runtime.images import NO_MEMORY, without_limit
 
 _UNITS = {"L;2": 85, "L;4": 17}  # Pillow scales greyscale PNG files of 2 and 4 bits a pixel to 0 … 255
 
@@ -32,7 +33,10 @@ def read_label_map(image: Image.Image, classes: Sequence[str]) -> Image.Image:
         )
     unit = next((_UNITS[layout] for layout in _layouts(image) if layout in _UNITS), 1)
     try:
-        numbers = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint8) // unit
+        with without_limit():
+            numbers = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint8) // unit
+    except MemoryError:
+        raise NoMemoryError(NO_MEMORY) from None
     except Exception as error:  # an image that was only opened is decoded here
         raise UserError(f"does not decode: {error}") from None
     beyond = numbers >= len(classes)

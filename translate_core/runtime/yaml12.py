@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from translate_core.errors import UserError, no_file
+from translate_core.errors import UserError, no_file, reason_of
 from translate_core.runtime.files import read_file
 
 _ANCHORS = "anchors and aliases are not supported; text that begins with & or * needs quotes"
@@ -181,7 +181,7 @@ def read(path: Path) -> Any:
     except UnicodeDecodeError:
         raise YamlError(f"{path} is not a YAML file: it has bytes that are not UTF-8 text") from None
     except OSError as error:
-        raise YamlError(f"{path} cannot be read: {error.strerror}") from None
+        raise YamlError(f"{path} cannot be read: {reason_of(error)}") from None
     return parse(text, str(path))
 
 

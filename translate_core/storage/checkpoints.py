@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from translate_core.errors import UserError, raised_at, text_of
-from translate_core.runtime.files import PART, atomic_write, read_file, sha256_of, write_text
+from translate_core.runtime.files import PART, atomic_write, make_folder, read_file, sha256_of, write_text
 from translate_core.storage.models import FORMAT, CheckpointModel, check
 from translate_core.storage.weights import extraordinary
 
@@ -102,8 +102,9 @@ class Checkpoints:
     ) -> Path:
         """Writes a checkpoint and removes the oldest, so that `keep` remain.
 
-        A kill at any moment leaves either the new checkpoint complete, or the older ones as they were: the digest is
-        written before the file gets its name.
+        A kill or a power cut at any moment leaves either the new checkpoint complete, or the older ones as they were:
+        the digest is written before the file gets its name. Where the step has a checkpoint already, the digests of
+        both are recorded until the new one has replaced it.
 
         Raises UserError for a state that could not be read again.
         """
@@ -114,8 +115,9 @@ class Checkpoints:
                         f"{name} cannot be saved: its `state_dict` returns {type(state).__name__}, not a dict"
                     )
                 check_plain(state, name)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self.path(step)
+        replaced = _recorded_digests(path) if path.exists() else []
         content = {
             "format": FORMAT,
             "step": step,
@@ -126,7 +128,10 @@ class Checkpoints:
         with atomic_write(path) as part:
             with part.open("wb") as stream:  # given a path, torch hides why it cannot write
                 torch.save(content, stream)
-            write_text(digest_path(path), f"{sha256_of(part)}  {path.name}\n")
+            digest = sha256_of(part)
+            _write_digests(path, [digest, *replaced])
+        if replaced:
+            _write_digests(path, [digest])
         for old in self.paths()[keep:]:
             old.unlink()
             digest_path(old).unlink(missing_ok=True)
@@ -178,19 +183,20 @@ def load(path: Path) -> Checkpoint:
     """Reads one checkpoint on the CPU.
 
     Raises DamagedError when the file is not as it was written, UserError when it holds anything but plain data and
-    tensors, or has another format.
+    tensors, or has another format, PermissionError when this user may not read it.
     """
-    try:
-        expected = read_file(digest_path(path)).decode("utf-8").split()[0]
-    except (OSError, ValueError, IndexError):
-        raise DamagedError(f"{path} has no digest beside it ({digest_path(path).name})") from None
+    expected = _recorded_digests(path)
+    if not expected:
+        raise DamagedError(f"{path} has no digest beside it ({digest_path(path).name})")
     try:
         digest = sha256_of(path)
+    except PermissionError:
+        raise
     except UserError as error:
         raise DamagedError(f"{path} {error}") from None
     except OSError as error:
         raise DamagedError(f"{path} cannot be read: {error.strerror}") from None
-    if digest != expected:
+    if digest not in expected:
         raise DamagedError(f"{path} is damaged: its SHA-256 differs from the recorded one")
     try:
         with warnings.catch_warnings():
@@ -244,6 +250,24 @@ def check_plain(value: object, path: str) -> None:
             f"{path} cannot be saved: it is a {type(value).__module__}.{type(value).__qualname__}; "
             f"a state_dict holds tensors, numbers, text, and lists, tuples and dicts of them"
         )
+
+
+def _recorded_digests(path: Path) -> list[str]:
+    """The digests that are recorded for a checkpoint: one, or two while it is replaced. None where they are lost.
+
+    Raises PermissionError when this user may not read them.
+    """
+    try:
+        text = read_file(digest_path(path)).decode("utf-8")
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return []
+    return [line.split()[0] for line in text.splitlines() if line.strip()]
+
+
+def _write_digests(path: Path, digests: Sequence[str]) -> None:
+    write_text(digest_path(path), "".join(f"{digest}  {path.name}\n" for digest in digests))
 
 
 def digest_path(path: Path) -> Path:

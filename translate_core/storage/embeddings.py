@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from translate_core.runtime.files import atomic_write
+from translate_core.runtime.files import atomic_write, make_folder
 
 Rows: TypeAlias = Tensor | tuple[Tensor, ...]
 """As an embedding returns them."""
@@ -19,12 +19,12 @@ Rows: TypeAlias = Tensor | tuple[Tensor, ...]
 
 def save(path: Path, rows: Rows, description: str) -> None:
     """Writes embeddings, and a line that describes their images."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     tensors = {str(index): tensor.cpu().contiguous() for index, tensor in enumerate(_listed(rows))}
     kind = "tensor" if isinstance(rows, Tensor) else "tuple"
     metadata = {"kind": kind, "description": description}
     with atomic_write(path) as part:
-        safetensors.torch.save_file(tensors, part, {**metadata, "digest": _digest(tensors, metadata)})
+        part.write_bytes(safetensors.torch.save(tensors, {**metadata, "digest": _digest(tensors, metadata)}))
 
 
 def load(path: Path) -> tuple[Rows, str] | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from translate_core.contracts.observer import Result
-from translate_core.errors import UserError
+from translate_core.errors import UserError, reason_of
 from translate_core.runtime.files import read_file
 
 FORMAT = 1
@@ -102,7 +102,7 @@ def read_json(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{path} {error}") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{path} cannot be read: {reason_of(error)}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from None
     return _checked(data, path, lambda: model.model_validate_json(text))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
-import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from translate_core.contracts.observer import Result
-from translate_core.errors import UserError
+from translate_core.errors import UserError, reason_of
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
-from translate_core.runtime.files import PART, write_text
+from translate_core.runtime.console import warn
+from translate_core.runtime.files import PART, copy_file, make_folder, sync_folder, write_text
 from translate_core.storage.checkpoints import Checkpoints
 from translate_core.storage.models import EarlyEnd, RecordModel, ResultsModel, read_json
 from translate_core.storage.names import LOCK, PLUGINS, RECIPE, RECORD, RESULTS
@@ -82,16 +84,22 @@ class RunFolder:
             raise UserError(f"{self.path} is not a run folder: it has no {RECORD}") from None
 
     def begin(self, record: Mapping[str, Any], recipe: ResolvedRecipe) -> None:
-        """Writes the resolved recipe, copies of the recipe's plugin files and, last, the record."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Writes the resolved recipe, copies of the recipe's plugin files and, last, the record.
+
+        Raises UserError where this user may not write: now, not when the first checkpoint is saved.
+        """
+        make_folder(self.path)
+        for folder in (self.path, self.checkpoints.folder, self.weights):
+            if folder.exists() and not _is_writable(folder):
+                raise _not_writable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         data = dict(recipe.record)
         files = recipe.plugins.files
         if files:
             folder = self.path / PLUGINS
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
             for source in files.values():
                 if source.resolve() != (folder / source.name).resolve():
-                    shutil.copyfile(source, folder / source.name)
+                    copy_file(source, folder / source.name)
             data["plugins"] = [
                 f"{PLUGINS}/{files[entry].name}" if entry in files else entry for entry in data["plugins"]
             ]
@@ -150,6 +158,7 @@ class RunFolder:
         while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
             number += 1
         self.path.rename(aside)
+        sync_folder(aside.parent)
         return aside
 
     @contextmanager
@@ -157,19 +166,57 @@ class RunFolder:
         """Locks the folder for this process. Raises UserError when another process holds the lock.
 
         A record lock (`lockf`), not a lock of the library filelock, which uses `flock`: loader processes inherit that
-        one, and may outlive a training process that was killed.
+        one, and may outlive a training process that was killed. The file names the process that holds it. On a file
+        system without locks, such as some of the network, nothing is locked, with a warning.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            make_folder(self.path)
+            opened = (self.path / LOCK).open("a+", encoding="utf-8", errors="replace")
+        except OSError as error:
+            if error.errno in _DENIED:
+                raise _not_writable(self.path, error) from None
+            raise
         if os.name != "posix":
+            opened.close()
             yield
             return
         import fcntl
 
-        with (self.path / LOCK).open("w") as stream:
+        with opened as stream:
             try:
                 fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(
-                    f"another process is at work in {self.path}; wait for it, or choose another --out"
-                ) from None
+            except OSError as error:
+                if error.errno in _HELD:
+                    raise UserError(_at_work(self.path, stream)) from None
+                if error.errno not in _NO_LOCKS:
+                    raise UserError(f"{self.path / LOCK} cannot be locked: {reason_of(error)}") from error
+                warn(
+                    f"{self.path} cannot be locked, since its file system has no locks ({error.strerror}): make sure "
+                    f"that no second process trains there at the same time"
+                )
+            with suppress(OSError):  # a full disk does not concern the lock
+                os.ftruncate(stream.fileno(), 0)
+                os.write(stream.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _not_writable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder} cannot be written: {reason_of(error)}")
+
+
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_HELD = (errno.EACCES, errno.EAGAIN)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems answer that have no locks, or whose server for locks does not answer."""
+
+
+def _at_work(folder: Path, stream: TextIO) -> str:
+    """The message about a folder that is locked. stream: its lock, which names the process that holds it."""
+    stream.seek(0)
+    holder = re.fullmatch(r"process \d+ on [\w.-]+\n", stream.read(300))
+    who = f" ({holder[0].strip()})" if holder else ""
+    return f"another process is at work in {folder}{who}; wait for it, or choose another --out"

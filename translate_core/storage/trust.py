@@ -132,6 +132,8 @@ def _create_key(path: Path) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(secrets.token_hex(_KEY_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())  # an empty key after a power cut would stay in the way of another
         with contextlib.suppress(FileExistsError):
             os.link(name, path)
     finally:

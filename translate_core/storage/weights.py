@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from translate_core.errors import UserError, no_file, written_in
-from translate_core.runtime.files import atomic_write
+from translate_core.runtime.files import atomic_write, make_folder
 
 _PREFIXES = ("module.", "_orig_mod.")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -113,9 +113,9 @@ def save(network: nn.Module, path: Path) -> None:
     if not isinstance(given, dict) or not all(isinstance(value, Tensor) for value in given.values()):
         raise UserError(f"`state_dict` of {written_in(network)} must return a dict of tensors")
     state = {key: value.detach().contiguous().cpu().clone() for key, value in given.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_write(path) as part:
-        safetensors.torch.save_file(state, part)
+        part.write_bytes(safetensors.torch.save(state))  # `save_file` makes a further file, which a kill would leave
 
 
 def _shape(value: Tensor) -> str:

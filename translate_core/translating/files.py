@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from translate_core.errors import Fault, FaultsError, UserError, did_you_mean
-from translate_core.runtime.files import atomic_write, read_file
+from translate_core.errors import Fault, FaultsError, UserError, did_you_mean, reason_of
+from translate_core.runtime.files import atomic_write, make_folder, read_file
 from translate_core.runtime.images import MAX_PIXELS, SUFFIXES, find_images, open_image
 from translate_core.runtime.progress import progress
 from translate_core.storage.names import enclosing_run
@@ -37,6 +37,9 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
             found = _find(given, out)
         except UserError as error:
             faults.append(Fault(str(given), str(error)))
+            continue
+        except OSError as error:
+            faults.append(Fault(str(error.filename or given), f"cannot be read: {reason_of(error)}"))
             continue
         for source, name in found.items():
             target = out / (name if name.suffix.lower() == ".png" else name.with_suffix(".png"))
@@ -97,7 +100,7 @@ def read_examples(choices: Sequence[str], max_pixels: int = MAX_PIXELS) -> dict[
         except UserError as error:
             faults.append(Fault(f"--choose {name}", f"{path} {error}"))
         except OSError as error:
-            faults.append(Fault(f"--choose {name}", f"{path} cannot be read: {error.strerror}"))
+            faults.append(Fault(f"--choose {name}", f"{path} cannot be read: {reason_of(error)}"))
     if faults:
         raise FaultsError("--choose", faults)
     return examples
@@ -142,7 +145,7 @@ def translate_files(
             except UserError as error:
                 faults.append(Fault(str(source), str(error)))
             except OSError as error:
-                faults.append(Fault(str(source), f"cannot be read: {error.strerror}"))
+                faults.append(Fault(str(source), f"cannot be read: {reason_of(error)}"))
             else:
                 _check_that_samples_differ(images)
                 for number, image in enumerate(images, 1):
@@ -159,8 +162,8 @@ def _check_that_samples_differ(images: Sequence[Image.Image]) -> None:
 
 def _write(image: Image.Image, target: Path) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with atomic_write(target) as part:
             image.save(part, format="PNG")
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror}") from None
+        raise UserError(f"{target} cannot be written: {reason_of(error)}") from None

@@ -17,7 +17,7 @@ from translate_core.components.blame import blamed
 from translate_core.contracts.dataset import Dataset, to_uint8, to_unit_range
 from translate_core.contracts.direction import Choice, Direction, Option
 from translate_core.contracts.network import PRECISIONS, Calls, Network
-from translate_core.errors import UserError, did_you_mean, is_out_of_memory
+from translate_core.errors import NoMemoryError, UserError, did_you_mean, is_out_of_memory
 from translate_core.runtime.device import choose_device
 from translate_core.runtime.images import Channels, convert_image
 from translate_core.runtime.label_maps import read_label_map
@@ -321,12 +321,12 @@ class Translator:
 
 @contextmanager
 def _device_errors(device: torch.device, what: str) -> Iterator[None]:
-    """Turns the bare RuntimeErrors of torch inside the block into UserErrors."""
+    """Turns the bare RuntimeErrors of torch inside the block, and want of memory, into UserErrors."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise UserError(
+            raise NoMemoryError(
                 f"{device} has too little memory for {what}: use another device, or a smaller image"
             ) from error
         raise UserError(f"{device} cannot compute {what}: {str(error).strip().splitlines()[0]}") from error

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from translate_core import DataError, Fault, UserError, open_image, progress, read_file
+from translate_core import DataError, Fault, UserError, open_image, progress, read_file, reason_of
 
 from .contents import Content
 from .listing import Folder, Listing, Part
@@ -184,7 +184,7 @@ def _decode(file: _File, contents: Mapping[str, Content], parts: Parts, max_pixe
     except UserError as error:
         return Fault(str(file.path), str(error))
     except OSError as error:
-        return Fault(str(file.path), f"cannot be read: {error.strerror}")
+        return Fault(str(file.path), f"cannot be read: {reason_of(error)}")
     return _Decoded(sized, f"{len(data)} {zlib.crc32(data[:_EDGE]):08x} {zlib.crc32(data[-_EDGE:]):08x}")
 
 

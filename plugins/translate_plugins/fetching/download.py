@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -80,6 +81,8 @@ class Download:
                 continue
             wrong = self._unpack(part, unpacked, manifest)
             if not wrong:
+                if hasattr(os, "sync"):
+                    os.sync()  # or a power cut might leave the folder with empty images, which would not be noticed
                 unpacked.rename(root)
                 discard(part)
                 return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +18,7 @@ def make_once(target: Path, make: Callable[[], None]) -> None:
     ends, however it ends. The file is removed once the target exists; after a failure it stays and the next process
     locks it again. On a network file system the lock works between machines only if the client passes `flock` on to
     the server; NFS mounts with `nolock` or `local_lock` do not, and two machines may then do the work at the same time.
+    On a file system without locks nothing is locked, with a warning.
 
     Args:
         target: the file or folder to make. It must appear whole, by a rename.
@@ -25,17 +27,45 @@ def make_once(target: Path, make: Callable[[], None]) -> None:
     if target.exists():
         return
     path = target.with_name(target.name + ".lock")
+    with _locked(path):
+        if not target.exists():
+            make()
+    # The lock has no use now: a process that gets it finds the target. Windows keeps a file that is open elsewhere.
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    if not _has_locks(path):
+        _print(f"warning: {path} cannot be locked: make sure that no second process makes this at the same time")
+        yield
+        return
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"waiting for another process to finish (it holds {path})", file=sys.stderr, flush=True)
+        _print(f"waiting for another process to finish (it holds {path})")
         lock.acquire()
     try:
-        if not target.exists():
-            make()
+        yield
     finally:
         lock.release()
-    # The lock has no use now: a process that gets it finds the target. Windows keeps a file that is open elsewhere.
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+
+
+def _has_locks(path: Path) -> bool:
+    """Whether the file system has locks. Where it has none, some versions of filelock wait forever."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno == errno.EWOULDBLOCK
+    return True
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
