@@ -70,9 +70,9 @@ def checkpoint(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], N
     return write
 
 
-def assign(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+def assign(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(content: dict[str, Any]) -> None:
-        block = content
+        block: Any = content
         for key in keys[:-1]:
             block = block[key]
         block[keys[-1]] = value
@@ -148,6 +148,8 @@ CHECKPOINT = {
     "an optimizer whose moments are lists": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=[1.0])),
     "an optimizer whose moments have other shapes": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=torch.ones(2))),
     "an optimizer whose moments are complex": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=content["parts"]["optimizers/generators"]["state"][0]["exp_avg"].to(torch.complex64))),
+    "an optimizer that lacks a moment": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][1].pop("exp_avg_sq") is None or None),
+    "an optimizer whose moments are numbers": checkpoint(lambda content: content["parts"]["optimizers/generators"]["state"][0].update(exp_avg=3)),
     "an optimizer with a rate of text": checkpoint(lambda content: content["parts"]["optimizers/generators"]["param_groups"][0].update(betas="x")),
     "a network without values": checkpoint(lambda content: content["parts"]["networks/G_AB"].update(dict.fromkeys(list(content["parts"]["networks/G_AB"])[:1], torch.ones(2, device="meta")))),
     "a pool of sparse images": checkpoint(assign("rank_parts", value=[{"losses/adversarial": {"pools.D_A": torch.eye(2).to_sparse()}}])),
@@ -155,6 +157,7 @@ CHECKPOINT = {
     "parts of ranks that are a tensor": checkpoint(assign("rank_parts", value=torch.ones(2))),
     "no parts of ranks": checkpoint(assign("rank_parts", value=[])),
     "parts of a rank that are text": checkpoint(assign("rank_parts", value=["x"])),
+    "a pool of whole numbers": checkpoint(assign("rank_parts", 0, "losses/adversarial", "pools.D_A._extra_state", "images", value=torch.ones(1, 3, 16, 16, dtype=torch.int8))),
     "a pool that is a number": checkpoint(assign("rank_parts", value=[{"losses/adversarial": {"pools.D_A": 5}}])),
     "a step that is text": checkpoint(assign("step", value="four")),
     "a step below 0": checkpoint(assign("step", value=-4)),
@@ -278,3 +281,28 @@ def test_a_pipe_in_the_folder(name: str, copy: tuple[Path, Path], capsys: pytest
     longer = ["--set", "training.length=5 steps", "--set", "observers.csv={type: csv}"]
     assert run([str(copy[0]), "--out", str(copy[1]), "--device", "cpu", *longer]) == 2
     assert f"{copy[1] / name} is a pipe, not a file: remove it" in capsys.readouterr().err
+
+
+def test_a_pipe_among_the_embeddings(copy: tuple[Path, Path]) -> None:
+    (kept,) = (copy[1] / "embeddings").glob("A,test,*")
+    kept.unlink()
+    os.mkfifo(kept)
+    longer = ["--set", "training.length=5 steps"]
+    assert run([str(copy[0]), "--out", str(copy[1]), "--device", "cpu", *longer]) == 0
+    assert kept.is_file()
+
+
+def test_a_folder_that_is_a_link_to_itself(
+    copy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "loop"
+    place.symlink_to("loop")
+    statuses = [
+        run([str(copy[0]), "--device", "cpu", "--dry-run", "--set", f"plugins=[{place / 'a.py'}]"]),
+        apply([str(copy[1]), str(place / "a.png"), "--out", str(tmp_path / "out"), "--device", "cpu"]),
+        apply([str(copy[1]), str(tmp_path / "a.png"), "--out", str(place), "--device", "cpu"]),
+        apply([str(place), str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--device", "cpu"]),
+    ]
+    messages = capsys.readouterr().err
+    assert statuses == [2] * 4, messages
+    assert "Traceback" not in messages

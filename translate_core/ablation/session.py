@@ -13,7 +13,7 @@ from translate_core.ablation.file import parse_ablation
 from translate_core.ablation.report import TABLE, TABLE_CSV, Tables, print_trials
 from translate_core.ablation.trial import Trial
 from translate_core.ablation.validation import Validation
-from translate_core.errors import Interrupted, UserError
+from translate_core.errors import Interrupted, UserError, described
 from translate_core.experiment.session import train
 from translate_core.recipe.overrides import Overrides
 from translate_core.runtime.console import DEFECT, INTERRUPTED, OK, USER_FAULT, inform, user_fault
@@ -146,7 +146,7 @@ class _Session:
     def _failed(self, trial: Trial, error: BaseException) -> _Failure:
         """Logs an error and writes it to the trial's error file."""
         fault = user_fault(error)
-        message = fault or f"a defect in the software: {type(error).__name__}: {error}"
+        message = fault or f"a defect in the software: {described(error)}"
         if self.ranks.first:
             trial.error_file.parent.mkdir(parents=True, exist_ok=True)
             trace = "".join(traceback.format_exception(error))

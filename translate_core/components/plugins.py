@@ -19,7 +19,7 @@ from translate_core.components.registry import Owner, RegistrationError, Registr
 from translate_core.contracts import hook as hookspecs
 from translate_core.contracts.hook import CONTRACT, contract_of
 from translate_core.errors import Fault, UserError, described, no_file, raised_at
-from translate_core.runtime.files import sha256_of
+from translate_core.runtime.files import real_path, sha256_of
 from translate_core.runtime.installation import DISTRIBUTION, installation
 
 
@@ -87,7 +87,7 @@ def load_plugins(
 
 def _load_listed(manager: pluggy.PluginManager, entry: str, folder: Path, loaded: LoadedPlugins) -> None:
     if entry.endswith(".py"):
-        path = (folder / entry).resolve()
+        path = real_path(folder / entry)
         if not path.is_file():
             raise PluginError(no_file(folder / entry))
         if path.name in {other.name for other in loaded.files.values() if other != path}:

@@ -21,7 +21,7 @@ from translate_core.recipe.load import load_recipe
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.console import inform, warn
 from translate_core.runtime.device import choose_device
-from translate_core.runtime.files import check_no_pipes
+from translate_core.runtime.files import check_no_pipes, real_path
 from translate_core.runtime.ranks import Ranks, join
 from translate_core.runtime.signals import StopSignal
 from translate_core.storage.checkpoints import Checkpoint
@@ -235,9 +235,9 @@ def opened_data(recipe: ResolvedRecipe, ranks: Ranks) -> Iterator[Dataset]:
 
 def _check_folder(folder: RunFolder, dataset: Dataset) -> None:
     """Raises UserError for a folder among the images of the dataset, and for one with files that holds no run."""
-    place = folder.path.resolve()
+    place = real_path(folder.path)
     for images in dataset.folders:
-        if images.resolve() in (place, *place.parents):
+        if real_path(images) in (place, *place.parents):
             raise UserError(
                 f"{folder.path} lies in {images}, where the dataset looks for images, and would find the run's sample "
                 f"pictures: choose another --out"

@@ -13,7 +13,7 @@ from pathlib import Path
 import translate_core
 from translate_core.errors import UserError, nearest, no_file
 from translate_core.runtime import yaml12
-from translate_core.runtime.files import write_text
+from translate_core.runtime.files import real_path, write_text
 
 SUFFIX = ".yaml"
 
@@ -121,7 +121,7 @@ def copy_recipe(name: str, destination: Path) -> Copied:
 
 def _base_of(path: Path) -> Path | None:
     data = yaml12.read(path)
-    return (path.parent / data["base"]).resolve() if "base" in data else None
+    return real_path(path.parent / data["base"]) if "base" in data else None
 
 
 def _with_new_path(text: str, name: str, target: Path) -> str:

@@ -76,6 +76,11 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, part)
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path without links. Unlike `Path.resolve` it accepts a link to itself, which then does not exist."""
+    return Path(os.path.realpath(path))
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder, and those above it that are missing. They last through a power cut."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]

@@ -29,6 +29,8 @@ def save(path: Path, rows: Rows, description: str) -> None:
 
 def load(path: Path) -> tuple[Rows, str] | None:
     """Embeddings on the CPU, and their description. None where the file is missing or not as it was written."""
+    if not path.is_file():  # opening a pipe would wait forever
+        return None
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}

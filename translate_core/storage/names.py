@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from translate_core.runtime.files import real_path
+
 RECIPE = "recipe.yaml"
 RECORD = "run.json"
 RESULTS = "results.json"
@@ -16,5 +18,5 @@ PLUGINS = "plugins"
 
 def enclosing_run(path: Path) -> Path | None:
     """The run folder that a path is or lies in; None if there is none."""
-    place = path.resolve()
+    place = real_path(path)
     return next((folder for folder in (place, *place.parents) if (folder / RECORD).is_file()), None)

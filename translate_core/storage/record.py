@@ -19,14 +19,20 @@ from translate_core.storage.models import FORMAT, EarlyEnd
 from translate_core.storage.trust import signature_of
 
 
+def fingerprint_of(dataset: Dataset) -> str:
+    """What the dataset returns for its images. Raises UserError for anything but a text."""
+    fingerprint: object = dataset.fingerprint()
+    if not isinstance(fingerprint, str):
+        raise UserError(f"`fingerprint` of {written_in(dataset)} must return a text, not {type(fingerprint).__name__}")
+    return fingerprint
+
+
 def make_record(recipe: ResolvedRecipe, dataset: Dataset, applied: Sequence[str], ranks: int) -> dict[str, Any]:
     """The record of a run, in its folder and in every checkpoint: plain data, as JSON would return it.
 
     applied: the networks that translations use.
     """
-    fingerprint: object = dataset.fingerprint()
-    if not isinstance(fingerprint, str):
-        raise UserError(f"`fingerprint` of {written_in(dataset)} must return a text, not {type(fingerprint).__name__}")
+    fingerprint = fingerprint_of(dataset)
     files = {entry: {"path": str(path), "sha256": sha256_of(path)} for entry, path in recipe.plugins.files.items()}
     record = {
         "format": FORMAT,

@@ -19,7 +19,7 @@ from translate_core.errors import UserError, reason_of
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime import yaml12
 from translate_core.runtime.console import warn
-from translate_core.runtime.files import PART, copy_file, make_folder, sync_folder, write_text
+from translate_core.runtime.files import PART, copy_file, make_folder, real_path, sync_folder, write_text
 from translate_core.storage.checkpoints import Checkpoints
 from translate_core.storage.models import EarlyEnd, RecordModel, ResultsModel, read_json
 from translate_core.storage.names import LOCK, PLUGINS, RECIPE, RECORD, RESULTS
@@ -98,7 +98,7 @@ class RunFolder:
             folder = self.path / PLUGINS
             make_folder(folder)
             for source in files.values():
-                if source.resolve() != (folder / source.name).resolve():
+                if real_path(source) != real_path(folder / source.name):
                     copy_file(source, folder / source.name)
             data["plugins"] = [
                 f"{PLUGINS}/{files[entry].name}" if entry in files else entry for entry in data["plugins"]
@@ -152,7 +152,7 @@ class RunFolder:
         if not self.path.exists():
             return None
         here = Path.cwd()
-        if self.path.resolve() in (here, *here.parents):
+        if real_path(self.path) in (here, *here.parents):
             raise UserError(f"{self.path} holds the current folder, so it cannot be moved aside: choose another --out")
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():

@@ -22,7 +22,7 @@ from typing import Any
 import platformdirs
 
 from translate_core.errors import UserError
-from translate_core.runtime.files import sha256_of
+from translate_core.runtime.files import real_path, sha256_of
 
 _KEY = "signing-key"
 _KEY_BYTES = 32
@@ -110,7 +110,7 @@ def _module_sha256(name: str) -> str:
 
 def _is_installed(file: Path) -> bool:
     folders = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
-    return any(file.resolve().is_relative_to(Path(folder).resolve()) for folder in folders)
+    return any(real_path(file).is_relative_to(real_path(Path(folder))) for folder in folders)
 
 
 def _key(*, create: bool) -> bytes | None:

@@ -22,6 +22,7 @@ from translate_core.contracts.direction import Direction
 from translate_core.contracts.metric import SetMetric, concatenated
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.storage import embeddings
+from translate_core.storage.record import fingerprint_of
 from translate_core.storage.run_folder import folder_name
 from translate_core.training.build import Assembly
 from translate_core.training.checked_item import test_image
@@ -89,7 +90,7 @@ class References:
         """A hash of all that decides the embeddings: images, sizes, the embedding and its plugin."""
         recipe = self._assembly.recipe
         data = {key: value for key, value in recipe.results().items() if key.startswith("data.")}
-        fingerprint = self._assembly.dataset.fingerprint()
+        fingerprint = fingerprint_of(self._assembly.dataset)
         text = json.dumps([fingerprint, data, recipe.plugins.versions, *map(repr, parts)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -88,14 +88,29 @@ class OptimizerState:
             for name, value in old.items():
                 if name != "params" and (name not in new or _form(new[name]) != _form(value)):
                     raise ValueError(f"its option {name} is of another type")
-        if not type(self._optimizer).__module__.startswith("torch.optim"):
-            return  # another optimizer may keep anything
-        for parameter, values in self._optimizer.state.items():
-            for name, value in values.items() if isinstance(parameter, torch.Tensor) else ():
-                if isinstance(value, torch.Tensor) and value.shape in (parameter.shape, torch.Size()):
-                    continue
-                if value is not None and not isinstance(value, int | float):
-                    raise ValueError(f"{name} of a parameter of shape {tuple(parameter.shape)} does not fit it")
+        if type(self._optimizer).__module__.startswith("torch.optim"):  # another optimizer may keep anything
+            for group in self._optimizer.param_groups:
+                _check_alike([(value, self._optimizer.state.get(value, {})) for value in group["params"]])
+
+
+def _check_alike(states: Sequence[tuple[torch.Tensor, Any]]) -> None:
+    """Raises ValueError where parameters of as many dimensions have states of different forms.
+
+    A parameter that was never updated has none.
+    """
+    seen: dict[int, Any] = {}
+    for parameter, values in states:
+        if not isinstance(values, Mapping):
+            raise ValueError(f"the state of a parameter of shape {tuple(parameter.shape)} has no names")
+        form = {name: _form_beside(value, parameter) for name, value in values.items()}
+        if form and seen.setdefault(parameter.dim(), form) != form:
+            raise ValueError(f"the state of a parameter of shape {tuple(parameter.shape)} is not like that of others")
+
+
+def _form_beside(value: Any, parameter: torch.Tensor) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return _form(value)
+    return "as the parameter" if value.shape == parameter.shape else ("tensor", value.dim())
 
 
 def _has_complex(tree: Any) -> bool:

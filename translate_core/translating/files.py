@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from translate_core.errors import Fault, FaultsError, UserError, did_you_mean, reason_of
-from translate_core.runtime.files import atomic_write, make_folder, read_file
+from translate_core.runtime.files import atomic_write, make_folder, read_file, real_path
 from translate_core.runtime.images import MAX_PIXELS, SUFFIXES, find_images, open_image
 from translate_core.runtime.progress import progress
 from translate_core.storage.names import enclosing_run
@@ -44,7 +44,7 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
         for source, name in found.items():
             target = out / (name if name.suffix.lower() == ".png" else name.with_suffix(".png"))
             other = sources.setdefault(target, source)
-            if other.resolve() != source.resolve():
+            if real_path(other) != real_path(source):
                 faults.append(Fault(str(source), f"would be written to {target}, and so would {other}: rename one"))
     faults += _overwritten(sources)
     if faults:
@@ -65,9 +65,9 @@ def _find(given: Path, out: Path) -> dict[Path, Path]:
     """The images of an input, each with its path below the input. Raises UserError."""
     if given.is_dir():
         found = {given / name: Path(name) for name in find_images(given)}
-        results = out.resolve()
-        if given.resolve() in results.parents:
-            found = {source: name for source, name in found.items() if results not in source.resolve().parents}
+        results = real_path(out)
+        if real_path(given) in results.parents:
+            found = {source: name for source, name in found.items() if results not in real_path(source).parents}
         if not found:
             raise UserError(f"holds no images: no {', '.join(sorted(SUFFIXES))} files")
         return found
@@ -78,8 +78,8 @@ def _find(given: Path, out: Path) -> dict[Path, Path]:
 
 
 def _overwritten(sources: Mapping[Path, Path]) -> list[Fault]:
-    inputs = {source.resolve() for source in sources.values()}
-    own = [target for target in sources if target.resolve() in inputs]
+    inputs = {real_path(source) for source in sources.values()}
+    own = [target for target in sources if real_path(target) in inputs]
     return [Fault("--out", f"{own[0]} is an input, and would be overwritten: choose another folder")] if own else []
 
 

@@ -104,12 +104,17 @@ class History(Pool):
 
     def set_extra_state(self, state: Any) -> None:
         """Restores the state of `get_extra_state`. Raises UserError for another, and for more images than `size`."""
-        if not isinstance(state, dict) or not isinstance(state.get("images"), Tensor):
+        if not isinstance(state, dict):
             raise UserError("the saved state is not that of a history pool")
-        images: Tensor = state["images"]
+        parts = [state.get("images"), *state.get("conditions", ())]
+        if not all(isinstance(part, Tensor) and part.dim() > 0 for part in parts):
+            raise UserError("the saved state is not that of a history pool")
+        images, *conditions = parts
+        if not images.is_floating_point() or any(len(part) != len(images) for part in conditions):
+            raise UserError("the saved history pool needs images of floating point, with one condition each")
         if len(images) > self.size:
             raise UserError(f"the saved history pool holds {len(images)} images, this one at most {self.size}")
         if len(images) > 0:
-            for place, part in enumerate((images, *state.get("conditions", ()))):
+            for place, part in enumerate(parts):
                 self._buffer_for(place, part)[: len(images)].copy_(part)
         self._count = len(images)
