@@ -1,6 +1,7 @@
 # make demo: install what training needs, and train the quickstart.
 # make test: lint, and every test but the slow ones.   make proofs: the slow ones.
 # make campaign: hostile attempts for MINUTES (60), of SEED (0).
+# make audit: compare the versions that are installed with the known weaknesses. It needs pypi.org.
 # make docs: write the generated pages of docs/.
 VENV      ?= .venv
 PYTHON    ?= python3
@@ -12,7 +13,7 @@ PYTEST    := $(BIN)/python -m pytest -n 2 --dist loadfile
 MINUTES   ?= 60
 SEED      ?= 0
 
-.PHONY: demo test proofs campaign lint format docs clean
+.PHONY: demo test proofs campaign audit lint format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/translate-run recipes/quickstart.yaml
@@ -28,6 +29,10 @@ proofs: $(DEVELOPED)
 
 campaign: $(DEVELOPED)
 	$(BIN)/python -m tests.campaigns --minutes $(MINUTES) --seed $(SEED) --figures
+
+audit: $(DEVELOPED)
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/audited.txt
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

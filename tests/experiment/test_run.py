@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from translate_core import DataError, Translator, UserError, load_recipe, open_run
 from translate_core.commands.run import main
+from translate_core.storage.run_folder import RunFolder
 
 Write = Callable[..., Path]
 
@@ -233,6 +235,26 @@ def test_a_folder_is_locked_while_it_is_open(write_recipe: Write, tmp_path: Path
         done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "another process is at work" in done.stderr
+
+
+def test_a_run_that_another_process_begins_at_this_moment(
+    write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files appear between two looks into the folder: they are not those of something else."""
+    folder = tmp_path / "run"
+    other = ExitStack()
+    plain = RunFolder.unknown_files
+
+    def begun(run: RunFolder) -> list[str]:
+        monkeypatch.setattr(RunFolder, "unknown_files", plain)
+        other.enter_context(open_run(write_recipe(), device="cpu", folder=folder)).save()
+        return plain(run)
+
+    monkeypatch.setattr(RunFolder, "unknown_files", begun)
+    # Locks are those of a process, and both runs are in this one.
+    monkeypatch.setattr(RunFolder, "locked", lambda run: nullcontext())
+    with other, open_run(write_recipe(), device="cpu", folder=folder) as run:
+        assert run.step == 0
 
 
 def test_fresh_moves_an_old_run_aside(write_recipe: Write, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from translate_core import atomic_write, sha256_of, write_text
+from translate_core import UserError, atomic_write, sha256_of, write_text
+from translate_core.runtime.files import check_no_pipes
 
 
 def test_the_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -41,3 +43,16 @@ def test_text_and_its_digest(tmp_path: Path) -> None:
     write_text(path, "zwölf\n")
     assert path.read_bytes() == "zwölf\n".encode()
     assert sha256_of(path) == hashlib.sha256("zwölf\n".encode()).hexdigest()
+
+
+def test_a_file_that_vanishes_is_not_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process renames `run.json.part` while this one looks at the files of a folder."""
+    plain = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([*plain(folder), folder / "run.json.part"]))
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    check_no_pipes(tmp_path)
+    (tmp_path / "endless").symlink_to("endless")
+    check_no_pipes(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"pipe is a pipe, not a file: remove it$"):
+        check_no_pipes(tmp_path)
