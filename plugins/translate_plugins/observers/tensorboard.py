@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,13 @@ class TensorBoard(Observer):
         from torch.utils.tensorboard import SummaryWriter
 
         first = run.start + 1
-        self._writer: Any = SummaryWriter(str(run.folder / "tensorboard"), purge_step=first)
+        folder = run.folder / "tensorboard"
+        earlier = _files(folder)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=first)
         text = yaml.safe_dump(dict(run.recipe), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
         self._writer.add_text("recipe", f"```yaml\n{text}```", first)
         self._writer.flush()
+        _order(earlier, _files(folder))
 
     # Flushed at every event, not only at checkpoints: steps before the last checkpoint are not repeated, so an event
     # of theirs that is lost with the process is lost for good.
@@ -58,3 +63,38 @@ class TensorBoard(Observer):
     def on_stop(self, step: int, finished: bool) -> None:
         """Closes the file."""
         self._writer.close()
+
+
+_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})(\..*)")
+"""The time at which a file was begun, in seconds, and the rest of its name."""
+
+
+def _files(folder: Path) -> list[Path]:
+    """The event files in a folder, in the order in which TensorBoard reads them."""
+    return sorted(path for path in folder.glob("events.*") if _FILE.fullmatch(path.name))
+
+
+def _order(earlier: Sequence[Path], all_files: Sequence[Path]) -> None:
+    """Renames the files of earlier sessions, where it is needed, so that they come before that of this session.
+
+    TensorBoard reads files in the order of their names, which begin with the time. Where the clock was set back, it
+    would take the events of this session for the older ones, and leave them out.
+    """
+    own = [path for path in all_files if path not in earlier]
+    if not own:
+        return
+    latest = _begun(own[0]) - 1
+    names: list[tuple[Path, Path]] = []
+    for path in reversed(earlier):
+        begun = max(min(_begun(path), latest), 0)
+        names.append((path, path.with_name(f"events.out.tfevents.{begun:010}{path.name[len(_BEFORE) + 10 :]}")))
+        latest = begun - 1
+    for path, name in reversed(names):  # the earliest first, so that their order holds at any moment
+        path.rename(name)
+
+
+_BEFORE = "events.out.tfevents."
+
+
+def _begun(path: Path) -> int:
+    return int(path.name[len(_BEFORE) :][:10])
