@@ -1,4 +1,4 @@
-"""A user who is bound by permissions, also where the tests run as root."""
+"""Permissions that bind this process, also where the tests run as root."""
 
 from __future__ import annotations
 

@@ -141,6 +141,7 @@ def test_some_moments(run: Recorded, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_moment(run: Recorded, tmp_path: Path) -> None:
     total = len(run.journal.operations)
     tried(run, check, list(range(1, total + 1)), range(4), tmp_path)

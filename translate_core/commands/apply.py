@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from translate_core.commands.arguments import command_parser, completed_by, folders, parsed
 from translate_core.runtime.console import OK, USER_FAULT, guarded, inform
 from translate_core.runtime.device import CHOICES
+from translate_core.runtime.memory import check_room_for_torch
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -118,6 +119,7 @@ def _apply(options: argparse.Namespace) -> int:
     examples = read_examples(options.choose, max_pixels)
     options_given = read_option_texts(options.option)
 
+    check_room_for_torch()
     from translate_core.translating.translator import Translator
 
     translator = Translator.load(options.run, checkpoint=options.checkpoint, device=options.device, trust=options.trust)

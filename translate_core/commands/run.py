@@ -14,6 +14,7 @@ from translate_core.recipe.overrides import parse_overrides
 from translate_core.recipe.shipped import find_recipe
 from translate_core.runtime.console import INTERRUPTED, OK, guarded
 from translate_core.runtime.device import CHOICES
+from translate_core.runtime.memory import check_room_for_torch
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,6 +71,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
     if not varies:
         data = overrides.apply(data, subject_of(recipe))
 
+    check_room_for_torch()
     from translate_core.ablation.session import run_ablation
     from translate_core.commands.dry_run import print_dry_run
     from translate_core.experiment.run import open_run
@@ -97,10 +99,9 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
 
 def _leave() -> None:
     """Leaves the process group of torchrun, if this process has joined one."""
-    if "torch" in sys.modules:
-        from translate_core.runtime.ranks import leave
-
-        leave()
+    ranks = sys.modules.get("translate_core.runtime.ranks")
+    if ranks is not None:
+        ranks.leave()
 
 
 def end(status: int) -> None:

@@ -12,12 +12,14 @@ from rich.console import Console
 from translate_core.errors import (
     NoMemoryError,
     UserError,
+    described,
     ended_by_component,
     memory_error_behind,
     reason_of,
     shortened,
     text_of,
 )
+from translate_core.runtime.memory import limit_reached
 from translate_core.runtime.signals import interruptible
 
 OK, DEFECT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
@@ -95,15 +97,24 @@ def user_fault(error: BaseException, memory: str = TRAINING_MEMORY) -> str | Non
     """
     exhausted = memory_error_behind(error)
     if exhausted is not None and not isinstance(exhausted, NoMemoryError):
-        return (
-            f"there is too little memory: {(text_of(exhausted) or 'an allocation failed').splitlines()[0]}\n"
-            f"{memory}. Or close other programs, and raise the limit of this process if it has one (ulimit -v)"
-        )
+        return _no_memory((text_of(exhausted) or "an allocation failed").splitlines()[0], memory)
+    reached = limit_reached()
     if isinstance(error, UserError):
-        return str(error)
+        short = reached is not None and not isinstance(error, NoMemoryError)
+        return f"{error}\nBut {reached}: it may lack memory. {memory}" if short else str(error)
+    if reached is not None and isinstance(error, RuntimeError | SystemError | ImportError):
+        # Libraries raise anything when an allocation fails.
+        return _no_memory(f"{reached}, and failed with {described(error).splitlines()[0]}", memory)
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, BrokenPipeError):
         return f"{error.filename or 'a file'} cannot be used: {reason_of(error)}"
     return ended_by_component(error)
+
+
+def _no_memory(what: str, memory: str) -> str:
+    return (
+        f"there is too little memory: {what}\n"
+        f"{memory}. Or close other programs, and raise the limit of this process if it has one (ulimit -v)"
+    )
 
 
 def guarded(command: str, body: Callable[[], int], memory: str = TRAINING_MEMORY) -> int:

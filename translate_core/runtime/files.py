@@ -39,7 +39,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         number = _errno(error)
         if number in _FULL:
             raise UserError(_no_space(path, number, written)) from error
-        if isinstance(error, OSError) and error.filename in (None, str(part)):
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(part)):
             raise UserError(f"{path} cannot be written: {reason_of(error)}") from error
         raise
     sync_folder(path.parent)
@@ -98,7 +98,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
-            raise
+            raise OSError(error.errno, error.strerror, str(folder)) from None
     finally:
         os.close(descriptor)
 

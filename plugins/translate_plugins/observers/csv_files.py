@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -104,14 +105,14 @@ class _Table:
             self._append(stream, rows)
 
     def _rows(self) -> Iterator[list[str]]:
-        """The rows of the file."""
+        """The rows of the file, up to one that a power cut has damaged."""
         if self._path.exists():
-            with self._path.open(encoding="utf-8", errors="replace", newline="") as stream:
+            with self._path.open(encoding="utf-8", errors="replace", newline="") as stream, suppress(csv.Error):
                 yield from islice(csv.reader(stream), 1, None)
 
 
 def _header(path: Path) -> tuple[list[str], int]:
-    """The names of the columns, and the byte at which the rows begin."""
+    """The names of the columns, and the byte at which the rows begin. No names in a file that is no table."""
     size = 0
 
     def lines(stream: BinaryIO) -> Iterator[str]:
@@ -120,8 +121,9 @@ def _header(path: Path) -> tuple[list[str], int]:
             size += len(line)
             yield line.decode("utf-8", "replace")
 
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, suppress(csv.Error):
         return next(csv.reader(lines(stream)), []), size
+    return [], 0
 
 
 def _step_of(line: bytes) -> int | None:

@@ -1,13 +1,17 @@
-"""Event files of TensorBoard: those of many short sessions are merged into one."""
+"""Event files of TensorBoard: those of many short sessions are merged, and put in the order of the sessions."""
 
 from __future__ import annotations
 
 import math
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from translate_core import atomic_write
+
+_FILE = re.compile(r"(events\.out\.tfevents\.)(\d{10})(\..*)")
+"""The second group is the time at which a file was begun, in seconds."""
 
 _MOST_FILES = 16
 _SMALL = 2**20
@@ -15,6 +19,11 @@ _SMALL = 2**20
 
 _HEAD, _TAIL = 12, 4
 """A record is its length (8 bytes) and a checksum of that, an event, and a checksum of the event."""
+
+
+def event_files(folder: Path) -> list[Path]:
+    """The event files in a folder, in the order in which TensorBoard reads them."""
+    return sorted(path for path in folder.glob("events.*") if _FILE.fullmatch(path.name))
 
 
 def merge_event_files(folder: Path) -> None:
@@ -25,7 +34,7 @@ def merge_event_files(folder: Path) -> None:
     and shows the same, since each session begins by hiding the events of its steps.
     """
     small: list[Path] = []
-    for path in sorted(folder.glob("*tfevents*"), reverse=True):
+    for path in reversed(event_files(folder)):
         if path.stat().st_size > _SMALL:
             break
         small.insert(0, path)
@@ -70,3 +79,28 @@ def _shown(records: list[bytes]) -> list[bytes]:
         if event.session_log.status == SessionLog.START:
             hidden_from = min(hidden_from, event.step)
     return [*records[:1], *reversed(shown)]
+
+
+def move_before(earlier: Sequence[Path], all_files: Sequence[Path]) -> None:
+    """Renames the files of earlier sessions, where it is needed, so that they come before that of this session.
+
+    TensorBoard reads files in the order of their names, which begin with the time. Where the clock was set back, it
+    would take the events of this session for the older ones, and leave them out.
+    """
+    own = [path for path in all_files if path not in earlier]
+    if not own:
+        return
+    latest = _begun(own[0]) - 1
+    names: list[tuple[Path, Path]] = []
+    for path in reversed(earlier):
+        begun = max(min(_begun(path), latest), 0)
+        names.append((path, path.with_name(_FILE.sub(rf"\g<1>{begun:010}\g<3>", path.name))))
+        latest = begun - 1
+    for path, name in reversed(names):  # the earliest first, so that their order holds at any moment
+        path.rename(name)
+
+
+def _begun(path: Path) -> int:
+    match = _FILE.fullmatch(path.name)
+    assert match is not None
+    return int(match[2])

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from translate_core import Observer, Result, RunInfo, Sample
-from translate_plugins.observers.event_files import merge_event_files
+from translate_plugins.observers.event_files import event_files, merge_event_files, move_before
 from translate_plugins.observers.grid import draw_grids
 
 
@@ -31,10 +31,12 @@ class TensorBoard(Observer):
         first = run.start + 1
         folder = run.folder / "tensorboard"
         merge_event_files(folder)
+        earlier = event_files(folder)
         self._writer: Any = SummaryWriter(str(folder), purge_step=first)
         text = yaml.safe_dump(dict(run.recipe), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
         self._writer.add_text("recipe", f"```yaml\n{text}```", first)
         self._writer.flush()
+        move_before(earlier, event_files(folder))
 
     # Flushed at every event, not only at checkpoints: steps before the last checkpoint are not repeated, so an event
     # of theirs that is lost with the process is lost for good.
