@@ -79,6 +79,8 @@ class WorkerWatch:
             if not str(error).startswith("DataLoader worker"):
                 raise
             raise WorkerError(self._message(str(error))) from None
+        except (ConnectionError, EOFError) as error:  # it died while it sent a tensor
+            raise WorkerError(self._message(str(error))) from None
         finally:
             self._waiting = False
 
