@@ -11,11 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from _pytest.mark import ParameterSet
+
+from translate_core.commands.run import main
 
 TRAINING = {"length": "400 steps", "workers": 0, "checkpoint_every": "5 steps", "sample_every": None}
 DATA = {"type": "synthetic", "size": 16, "train": 8, "test": 1}
@@ -107,7 +111,7 @@ def test_a_loader_process_that_is_killed(number: int, recipe: Callable[..., Path
     out = tmp_path / "run"
     training = {**TRAINING, "workers": 2, "length": "100000 steps", "log_every": "1 steps"}
     with subprocess.Popen(command(recipe(training=training), out), stderr=subprocess.PIPE, text=True) as process:
-        wait_for(out / "checkpoints" / "step-5.pt.sha256", process)
+        wait_for(out / "checkpoints" / "step-5.pt", process)
         logged = last_step(out)
         while last_step(out) == logged:
             time.sleep(0.01)
@@ -134,11 +138,28 @@ def test_sigterm_for_the_training_process_and_its_loader_processes(recipe: Calla
     with subprocess.Popen(
         command(recipe(training=training), out), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        wait_for(out / "checkpoints" / "step-5.pt.sha256", process)
+        wait_for(out / "checkpoints" / "step-5.pt", process)
         os.killpg(process.pid, signal.SIGTERM)
         messages = process.communicate(timeout=60)[1]
     assert process.returncode == 130, messages
     assert "Traceback" not in messages
+
+
+def test_what_a_loader_process_cannot_send(
+    recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Such as for want of shared memory. Python drops it, and the training process waited for it forever."""
+
+    def fail(tensor: torch.Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory")
+
+    monkeypatch.setitem(ForkingPickler._extra_reducers, torch.Tensor, fail)  # type: ignore[attr-defined]
+    out = tmp_path / "run"
+    path = recipe(training={**TRAINING, "workers": 1, "length": "3 steps"})
+    status = main([str(path), "--out", str(out), "--device", "cpu"])
+    messages = capfd.readouterr().err
+    is_refused(status, messages)
+    assert "a loader process has ended unexpectedly, most often for lack of memory: lower training.workers" in messages
 
 
 def test_too_few_file_handles(recipe: Callable[..., Path], tmp_path: Path) -> None:

@@ -110,6 +110,19 @@ def user_fault(error: BaseException, memory: str = TRAINING_MEMORY) -> str | Non
     return ended_by_component(error)
 
 
+def _let_go(error: BaseException) -> None:
+    """Drops what the frames of a reported error hold; what half-built objects raise then is not printed."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        chain: BaseException | None = error
+        while chain is not None:
+            traceback.clear_frames(chain.__traceback__)
+            chain = chain.__cause__ or chain.__context__
+    finally:
+        sys.unraisablehook = before
+
+
 def _no_memory(what: str, memory: str) -> str:
     return (
         f"there is too little memory: {what}\n"
@@ -134,6 +147,7 @@ def guarded(command: str, body: Callable[[], int], memory: str = TRAINING_MEMORY
         if message is not None:
             shown = "\n".join(shortened(line, _LONGEST) for line in message.split("\n"))
             stderr.print(f"{command}: {shown}", style="red" if stderr.is_terminal else None, markup=False)
+            _let_go(error)
             return USER_FAULT
         stderr.print(traceback.format_exc().rstrip(), markup=False)
         stderr.print(

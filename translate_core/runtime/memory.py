@@ -13,12 +13,12 @@ from translate_core.errors import NoMemoryError
 _GIB = 2**30
 _AMPLE = 16 * _GIB
 """Of a limit: torch can be loaded with that much in any build."""
-_ROOM = 64 * 2**20
-"""What must be left beside torch: less than the smallest run takes."""
+_ROOM = 320 * 2**20
+"""What must be left beside torch. With less, a small run ends by a signal, or its threads never start and it waits."""
 
 
 def check_room_for_torch() -> None:
-    """Raises NoMemoryError where the limit of this process is too low to load torch.
+    """Raises NoMemoryError where the limit of this process is too low for torch and a small run.
 
     With too little room torch ends the process while it is loaded. So a child process tries it first, where there is a
     low limit.
@@ -31,9 +31,9 @@ def check_room_for_torch() -> None:
         _load_torch()
     if os.waitpid(child, 0)[1]:
         raise NoMemoryError(
-            f"there is too little memory: torch cannot be loaded within the {limit / _GIB:.2f} GiB that this process "
-            f"may use. Raise the limit (ulimit -v; in a batch system, the memory of the job), or install a build of "
-            f"torch for the CPU, which takes less"
+            f"there is too little memory: torch and a small run do not fit into the {limit / _GIB:.2f} GiB that this "
+            f"process may use. Raise the limit (ulimit -v; in a batch system, the memory of the job), or install a "
+            f"build of torch for the CPU, which takes less"
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.queues import Queue
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -219,7 +221,7 @@ def load_steps(
         sampler=_From(start, stop),
         num_workers=workers,
         pin_memory=pin_memory,
-        worker_init_fn=_quiet if workers else None,
+        worker_init_fn=_prepare if workers else None,
         generator=torch.Generator(),
     )
     for micro_batches in _watched(loaded, workers) if workers else loaded:
@@ -247,7 +249,13 @@ def _watched(loaded: DataLoader[list[Item] | Exception], workers: int) -> Iterat
             steps._shutdown_workers()  # type: ignore[attr-defined]  # of torch: what `del steps` calls
 
 
-def _quiet(worker: int) -> None:
-    """Ignores Ctrl-C, which reaches every process of the terminal: the training process alone handles it."""
+def _prepare(worker: int) -> None:
+    """Prepares a loader process.
+
+    Ignores Ctrl-C, which reaches every process of the terminal: the training process alone handles it. Ends the process
+    where what it has loaded cannot be sent, such as for want of shared memory: Python drops it, with a traceback, and
+    the training process would wait for it forever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Queue._on_queue_feeder_error = staticmethod(lambda error, item: os._exit(1))  # type: ignore[attr-defined]
     torch.set_num_threads(1)

@@ -75,12 +75,13 @@ class WorkerWatch:
         try:
             _error_if_any_worker_fails()
             yield
-        except (ConnectionError, EOFError):  # all that is seen of one that got SIGTERM, which torch takes as orderly
-            raise WorkerError(self._message("")) from None
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
             raise WorkerError(self._message(str(error))) from None
+        except (ConnectionError, EOFError):
+            # It ended while it sent a tensor. Nothing else is seen of SIGTERM, which torch takes as an orderly end.
+            raise WorkerError(self._message("")) from None
         finally:
             self._waiting = False
 
