@@ -20,6 +20,7 @@ from tests.tiny_runs import RECIPE
 from translate_core import Observer, list_components, load_recipe, open_run
 from translate_core.commands.apply import main as apply
 from translate_core.commands.run import main
+from translate_core.runtime.signals import StopSignal
 from translate_core.training.evaluation import metric_names
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "plugins")))}
@@ -456,3 +457,19 @@ def test_a_state_that_cannot_be_saved_is_named(
     (tmp_path / "watching.py").write_text(PLUGIN.replace('{"seen": self.seen}', '{"seen": {self.seen}}'))
     assert train(written) == 2
     assert "observers/mine.state.seen cannot be saved: it is a builtins.set" in capsys.readouterr().err
+
+
+def test_an_interruption_shows_observers_no_further_losses(write_recipe: Write, tmp_path: Path) -> None:
+    """Otherwise early stopping would count more values than in one session."""
+    training = {"length": "6 steps", "workers": 0, "log_every": "4 steps", "sample_every": None}
+    recipe = load_recipe(str(write_recipe(training=training)))
+    for name in ("once", "often"):
+        finished = False
+        while not finished:
+            with open_run(recipe, device="cpu", folder=tmp_path / name) as run:
+                stop = StopSignal()
+                stop.requested = name == "often"
+                finished = run.train(stop)
+    once, often = ((tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("once", "often"))
+    assert [json.loads(line)["step"] for line in once if '"losses"' in line] == [4, 6]
+    assert [json.loads(line)["step"] for line in often if '"losses"' in line] == [4, 6]

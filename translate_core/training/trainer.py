@@ -289,7 +289,8 @@ class Trainer:
         training = self.assembly.recipe.training
         done = self.finished
         samples_at_end = training.sample_every is not None
-        log = self._due(training.log_every) or done or stopping
+        # Not where the run is interrupted: an observer with state would then see more losses than in one session.
+        log = self._due(training.log_every) or done
         sample = self._due(training.sample_every) or (done and samples_at_end)
         evaluate = self._due(training.evaluate_every) or done
         self._report(log, sample, evaluate)
