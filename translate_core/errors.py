@@ -18,6 +18,8 @@ _STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 _MOST = 100
 """Faults that one message lists."""
+_LONGEST = 12_000
+"""Characters after which a message lists no further fault."""
 
 
 def shortened(text: str, most: int) -> str:
@@ -73,15 +75,19 @@ class FaultsError(UserError):
         count = len(self.faults)
         width = min(max(len(fault.path) for fault in self.faults), 40)
         indent = "\n" + " " * (width + 4)
-        lines = [
+        texts = [
             f"  {fault.path:<{width}}  {fault.message.replace(chr(10), indent)}"
             if len(fault.path) <= width
             else f"  {shortened(fault.path, 200)}{indent}{fault.message.replace(chr(10), indent)}"
             for fault in self.faults[:_MOST]
         ]
-        if count > _MOST:
-            lines.append(f"  … and {count - _MOST:,} more")
-        shown = [shortened(line, 2000) for line in "\n".join(lines).split("\n")]
+        shown: list[str] = []
+        for text in texts:
+            shown.append(shortened("\n".join(shortened(line, 2000) for line in text.split("\n")), 6000))
+            if sum(map(len, shown)) > _LONGEST:
+                break
+        if count > len(shown):
+            shown.append(f"  … and {count - len(shown):,} more")
         return "\n".join([f"{self.subject} has {count:,} fault{'s' if count > 1 else ''}", *shown])
 
 

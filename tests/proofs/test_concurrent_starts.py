@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,10 +63,12 @@ def losses(out: Path) -> list[dict[str, Any]]:
 
 def refused(ended: Sequence[Ended], out: Path) -> list[str]:
     """What is not as it should be of processes that did not get the folder."""
-    message = f"translate-run: another process is at work in {out}; wait for it, or choose another --out"
+    message = re.escape(f"translate-run: another process is at work in {out}") + (
+        r"( \(process \d+ on [\w.-]+\))?; wait for it, or choose another --out"
+    )
     return [
         *(text for item in ended for text in item.broken(["another process"], allowed=(2,))),
-        *(item.printed for item in ended if item.printed.splitlines()[-1] != message),
+        *(item.printed for item in ended if not re.fullmatch(message, item.printed.splitlines()[-1])),
     ]
 
 

@@ -38,6 +38,7 @@ CASES = {
     "a long word": (f"method={'x' * 100_000}", "method"),
     "a long key": (f"{'x' * 100_000}=1", "x"),
     "a long number": (f"generator.width={'9' * 3000}", "generator  resnet cannot be built as G_AB"),
+    "an override of many lines": ("data.=" + "9\n" * 30_000, "must be KEY=VALUE, such as training.batch_size=4"),
     "a long value": (f"data.root={'x' * 100_000}", ""),
 }
 
@@ -67,7 +68,8 @@ def test_many_unknown_keys(write_recipe: Callable[..., Path], capsys: pytest.Cap
     assert main([str(recipe), "--dry-run"]) == 2
     messages = capsys.readouterr().err
     assert "has 20,000 faults\n" in messages
-    assert "… and 19,900 more\n" in messages
+    assert "… and 19,9" in messages
+    assert len(messages) < 20_000
     assert time.monotonic() - began < 30
 
 

@@ -131,7 +131,7 @@ OPTIONS = {
     "data.left=C": "data.left  must be one of A, B, not 'C'",
     "data.type=paired": f"data.type  there is no dataset 'paired', did you mean 'paired_folders'? There are: {TYPES}",
     "data.tets=val": "data.tets  paired_side_by_side has no option 'tets', did you mean 'test'? It takes: "
-    "root, left, test, transform, channels_A, channels_B, shuffle, download",
+    "root, left, test, transform, channels_A, channels_B, shuffle, download, max_pixels",
     "data.transform={crop: 24, crop_until: 500 steps}": (
         "data.transform  crop_until must be in epochs, such as '200 epochs', not '500 steps'"
     ),

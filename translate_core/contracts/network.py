@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from translate_core.contracts.parameters import parameters_of
 from translate_core.contracts.role import Role
 from translate_core.errors import UserError, written_in
 
@@ -65,7 +66,7 @@ class Network:
         self.module = module
         self._calls = calls
         self._precision = precision
-        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._parameters = [parameter for parameter in parameters_of(module) if parameter.requires_grad]
         self._compiled: dict[str, Callable[..., Any]] | None = None
         self._forms: dict[tuple[object, ...], object] = {}
         self.frozen = False

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from translate_core.errors import Fault, RecipeError, UserError
+from translate_core.errors import Fault, RecipeError, UserError, shortened
 from translate_core.runtime import yaml12
 from translate_core.runtime.yaml12 import show
 
@@ -78,7 +78,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     """`KEY=VALUE` as a dotted key and YAML data. Raises UserError."""
     key, equals, value = text.partition("=")
     if not equals or not is_dotted_key(key.strip()):
-        raise UserError(f"'{text}' must be KEY=VALUE, such as training.batch_size=4")
+        raise UserError(f"'{shortened(text, 200)}' must be KEY=VALUE, such as training.batch_size=4")
     return key.strip(), yaml12.parse(value, f"the value of {key.strip()}")
 
 

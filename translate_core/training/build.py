@@ -14,6 +14,7 @@ from torch.amp.grad_scaler import GradScaler
 from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision, evaluation_mode
+from translate_core.contracts.parameters import parameters_of
 from translate_core.errors import DataError, Fault, RecipeError, UserError, explain, in_order, written_in
 from translate_core.recipe.ema import EMASettings, ema_settings
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
@@ -293,7 +294,7 @@ def _parameters(
     """What a side trains, by network or loss: the parameters that are not frozen for the whole run."""
     owners = {name: network.module for name, network in networks.items() if network.role.side == side}
     owners |= {of_loss(item.name): item.loss for item in losses if item.loss.trained_with() == side}
-    found = {name: [p for p in owner.parameters() if p.requires_grad] for name, owner in owners.items()}
+    found = {name: [p for p in parameters_of(owner) if p.requires_grad] for name, owner in owners.items()}
     return {name: parameters for name, parameters in found.items() if parameters}
 
 

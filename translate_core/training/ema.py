@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from translate_core.contracts.parameters import parameters_of
+
 
 class EMA:
     """A copy of a network whose weights are an exponential moving average of the network's.
@@ -33,8 +35,8 @@ class EMA:
         """
         if (step + 1) % self._every:
             return
-        averaged: list[Tensor] = list(self.module.parameters())
-        current: list[Tensor] = list(self._source.parameters())
+        averaged: list[Tensor] = [*parameters_of(self.module)]
+        current: list[Tensor] = [*parameters_of(self._source)]
         torch._foreach_lerp_(averaged, current, 1.0 - self._decay_at(step))
         for mine, theirs in zip(self.module.buffers(), self._source.buffers(), strict=True):
             mine.copy_(theirs)

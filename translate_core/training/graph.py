@@ -11,6 +11,7 @@ from torch.autograd.graph import Node
 from torch.autograd.graph import get_gradient_edge as gradient_edge
 
 from translate_core.contracts.method import Method
+from translate_core.contracts.parameters import parameters_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _owners(edges: set[_Edge], modules: Mapping[str, nn.Module]) -> frozenset[st
     """The networks with a parameter among the ends of these edges."""
     ends = {id(node.variable) for node, _ in edges if node is not None and hasattr(node, "variable")}
     return frozenset(
-        name for name, module in modules.items() if any(id(parameter) in ends for parameter in module.parameters())
+        name for name, module in modules.items() if any(id(parameter) in ends for parameter in parameters_of(module))
     )
 
 

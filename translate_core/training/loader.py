@@ -92,7 +92,7 @@ class _Steps(TorchDataset[list[Item] | Exception]):
         self._order = lru_cache(maxsize=8)(self._shuffled)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """For a loader process that is no fork of this one: it imports the `.py` plugins first."""
+        """For a loader process that was not forked: it imports the `.py` plugins first."""
         try:
             pickled = bytes(ForkingPickler.dumps((self.split, self.sampling, self.given, self.size)))
         except Exception as error:

@@ -19,6 +19,7 @@ from translate_core.contracts.direction import Direction
 from translate_core.contracts.given import given_of
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls, Network, Precision
+from translate_core.contracts.parameters import parameters_of
 from translate_core.contracts.tensor import MissingTensorError
 from translate_core.contracts.update import Update
 from translate_core.errors import Fault, UserError, explain
@@ -129,7 +130,7 @@ class _Checker:
             needed=self.needed,
             updates={name: checked(losses) for name, losses in updates.items()},
             networks=networks,
-            parameters={name: sum(p.numel() for p in self.modules[name].parameters()) for name in networks},
+            parameters={name: sum(p.numel() for p in parameters_of(self.modules[name])) for name in networks},
             applied=applied,
             show=show,
             comparisons=comparisons,

@@ -16,6 +16,7 @@ from translate_core.contracts.given import given_of
 from translate_core.contracts.length import Length
 from translate_core.contracts.method import Method
 from translate_core.contracts.observer import Result, RunInfo
+from translate_core.contracts.parameters import parameters_of
 from translate_core.errors import Interrupted, UserError
 from translate_core.runtime.randomness import Draws
 from translate_core.runtime.signals import StopSignal
@@ -357,7 +358,7 @@ class Trainer:
     def _check_weights(self) -> None:
         """Raises DivergedError for weights that are not finite: the losses are not read at every checkpoint."""
         finite = {
-            name: torch.stack([parameter.isfinite().all() for parameter in network.module.parameters()]).all()
+            name: torch.stack([parameter.isfinite().all() for parameter in parameters_of(network.module)]).all()
             for name, network in self.assembly.networks.items()
         }
         bad = [f"a weight of {name}" for name, value in finite.items() if not value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from translate_core.contracts.parameters import parameters_of
 from translate_core.contracts.update import Update
 from translate_core.errors import Fault
 from translate_core.training.graph import Reach
@@ -31,7 +32,7 @@ def of_loss(name: str) -> str:
 
 def has_parameters(loss: WeightedLoss) -> bool:
     """Whether a loss has parameters to train."""
-    return any(parameter.requires_grad for parameter in loss.loss.parameters())
+    return any(parameter.requires_grad for parameter in parameters_of(loss.loss))
 
 
 @dataclass(frozen=True)

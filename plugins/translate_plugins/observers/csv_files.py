@@ -112,7 +112,7 @@ class _Table:
 
 
 def _header(path: Path) -> tuple[list[str], int]:
-    """The names of the columns, and the byte at which the rows begin. No names in a file that is no table."""
+    """The names of the columns, and the byte at which the rows begin. No names where the file is not a table."""
     size = 0
 
     def lines(stream: BinaryIO) -> Iterator[str]:
