@@ -32,7 +32,7 @@ def recipe(write_recipe: Callable[..., Path]) -> Callable[..., Path]:
     return partial(write_recipe, data=DATA, training=TRAINING)
 
 
-def slow(value: float) -> ParameterSet:
+def slow(value: object) -> ParameterSet:
     """A parameter that `make proofs` tries."""
     return pytest.param(value, marks=pytest.mark.slow)
 
@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away(recipe: Callable[..., Path], tmp_path: Path) ->
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, slow(signal.SIGSEGV), signal.SIGTERM])
 def test_a_loader_process_that_is_killed(number: int, recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     training = {**TRAINING, "workers": 2, "length": "100000 steps", "log_every": "1 steps"}

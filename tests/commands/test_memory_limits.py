@@ -75,6 +75,7 @@ def test_torch_cannot_be_loaded(command: str, made: Path, loaded: int, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_training_takes_more(made: Path, loaded: int, tmp_path: Path) -> None:
     """And with smaller images the same limit is enough."""
     arguments = (made / "tiny.yaml", "--out", tmp_path / "run", "--set", "data.transform.resize=1024", "--set")

@@ -72,7 +72,7 @@ def train(write_recipe: Callable[..., Path], tmp_path: Path) -> Callable[..., su
     return trained
 
 
-@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+@pytest.mark.parametrize("start", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_it_imports_the_plugin_files(
     start: str, train: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
