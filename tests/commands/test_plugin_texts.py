@@ -19,7 +19,7 @@ CASES = (
     ("schedule.__init__", 1, RAISED["UnicodeDecodeError"], "schedule  UnicodeDecodeError: 'utf-8' codec"),
     ("dataset.fingerprint", 1, RETURNED["an empty dict"], "`fingerprint` of Images (faulty.py) must return a text"),
     ("dataset.folders", 1, RETURNED["a generator"], "`folders` of Images (faulty.py) must be a list of paths"),
-    ("train.__len__", 2, RETURNED["a meta tensor"], "`len` of train, Train (faulty.py), fails"),
+    ("train.__len__", 2, RETURNED["a meta tensor"], "`len` of Train (faulty.py) fails"),
     ("test.__getitem__", 9, RETURNED["itself in a list"], "of Test (faulty.py) must be tensors by name, not list"),
     ("test.real_A", 9, RETURNED["text"], "of Test (faulty.py) must be tensors by name, not real_A: str"),
     (

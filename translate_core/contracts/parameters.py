@@ -9,7 +9,10 @@ from translate_core.errors import UserError, written_in
 
 def parameters_of(module: nn.Module) -> list[nn.Parameter]:
     """All parameters of a network or a loss. Raises UserError where a component returns anything else for them."""
-    found: list[object] = list(module.parameters())
+    try:
+        found: list[object] = list(module.parameters())
+    except TypeError as error:
+        raise UserError(f"`parameters` of {written_in(module)} must return parameters: {error}") from error
     for parameter in found:
         if not isinstance(parameter, nn.Parameter):
             raise UserError(

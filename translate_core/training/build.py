@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from translate_core.contracts.dataset import Dataset
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import PRECISIONS, Calls, Network, Precision, evaluation_mode
 from translate_core.contracts.parameters import parameters_of
-from translate_core.errors import DataError, Fault, RecipeError, UserError, explain, in_order, written_in
+from translate_core.errors import DataError, Fault, RecipeError, UserError, explain, in_order
 from translate_core.recipe.ema import EMASettings, ema_settings
 from translate_core.recipe.resolved import ResolvedNetwork, ResolvedRecipe
 from translate_core.runtime.randomness import seeded
@@ -23,6 +22,7 @@ from translate_core.runtime.ranks import Ranks
 from translate_core.storage import weights
 from translate_core.storage.checkpoints import Stateful
 from translate_core.training.channels_last import to_channels_last
+from translate_core.training.checked_data import check_dataset, length_of
 from translate_core.training.ema import EMA
 from translate_core.training.last_losses import LastLosses
 from translate_core.training.loader import Sampling
@@ -107,28 +107,8 @@ def open_data(recipe: ResolvedRecipe) -> Dataset:
     except ValueError as error:
         raise RecipeError(recipe.subject, [Fault("data", explain(error))]) from None
     dataset.open()
-    _check_lengths(dataset)
-    kinds: object = dataset.kinds
-    if not isinstance(kinds, Mapping):
-        raise UserError(f"`kinds` of {written_in(dataset)} must be a mapping, not {type(kinds).__name__}")
-    folders: object = dataset.folders
-    if not isinstance(folders, list | tuple) or not all(isinstance(folder, Path) for folder in folders):
-        raise UserError(f"`folders` of {written_in(dataset)} must be a list of paths, not {type(folders).__name__}")
+    check_dataset(dataset)
     return dataset
-
-
-def _check_lengths(dataset: Dataset) -> None:
-    tests: list[tuple[str, Sized]] = [(f"test of {domain}", split) for domain, split in dataset.test.items()]
-    for name, split in [("train", dataset.train), *tests]:
-        _length(name, split)
-
-
-def _length(name: str, split: Sized) -> int:
-    """The length of a split. Raises UserError where it is not a whole number of at least 0."""
-    try:
-        return len(split)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"`len` of {name}, {written_in(split)}, fails: {error}") from error
 
 
 def sampling_of(recipe: ResolvedRecipe, ranks: Ranks) -> Sampling:
@@ -141,7 +121,7 @@ def check(recipe: ResolvedRecipe, dataset: Dataset, ranks: Ranks) -> ShapeCheck:
     """Checks a recipe against its data on meta tensors. Raises RecipeError with all faults."""
     shapes, faults = check_shapes(recipe, dataset)
     sampling = sampling_of(recipe, ranks)
-    draws = _length("train", dataset.train)
+    draws = length_of(dataset.train)
     if sampling.epoch(draws) == 0:
         message = (
             f"a step takes {sampling.draws_per_step} images (batch_size × accumulate × processes), "
@@ -170,7 +150,7 @@ def build(
     training = recipe.training
     precision = PRECISIONS[training.precision]
     sampling = sampling_of(recipe, ranks)
-    epoch = sampling.epoch(_length("train", dataset.train))
+    epoch = sampling.epoch(length_of(dataset.train))
     length = training.length.steps(epoch)
     calls = Calls()
     modules = build_networks(recipe, shapes.networks, dataset.channels, device, load=load)

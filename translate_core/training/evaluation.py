@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from translate_core.contracts.observer import Result, Sample
 from translate_core.errors import UserError, written_in
 from translate_core.runtime.randomness import Draws
 from translate_core.training.build import Assembly
-from translate_core.training.checked_item import test_image
+from translate_core.training.checked_data import length_of, test_image
 from translate_core.training.given import on_device
 from translate_core.training.inference import CroppedTensors, Inference
 from translate_core.training.pictures import as_picture
@@ -32,7 +33,7 @@ def samples(assembly: Assembly) -> list[Sample]:
             split = assembly.dataset.test.get(direction.source)
             if split is None:
                 continue
-            for index in range(min(assembly.recipe.training.samples, len(split))):
+            for index in range(min(assembly.recipe.training.samples, length_of(split))):
                 item = test_image(split, index)
                 tensors = _tensors(assembly, inference, direction, item, index)
                 show = [
@@ -100,7 +101,8 @@ def _evaluate_direction(
 ) -> Iterator[Result]:
     split = assembly.dataset.test[direction.source]
     metrics: dict[Comparison, Metric] = {item: assembly.recipe.metrics[item.metric].block() for item in comparisons}
-    counts = {item: min(assembly.recipe.metrics[item.metric].images or len(split), len(split)) for item in comparisons}
+    length = length_of(split)
+    counts = {item: min(assembly.recipe.metrics[item.metric].images or length, length) for item in comparisons}
     sizes = []
     for index in range(max(counts.values())):
         tensors = _tensors(assembly, inference, direction, test_image(split, index), index)
@@ -116,7 +118,7 @@ def _evaluate_direction(
     weights = "EMA weights" if assembly.ema else "weights as trained"
     for comparison, metric in metrics.items():
         count = counts[comparison]
-        images = counted(count, len(split), f"test images of {direction.source}") + at_size(sizes[:count])
+        images = counted(count, length, f"test images of {direction.source}") + at_size(sizes[:count])
         if isinstance(metric, SetMetric):
             try:
                 value, on = sets.compare(metric, comparison, count, images, weights)
@@ -138,6 +140,8 @@ def _check_result(name: str, metric: Metric, value: object) -> None:
     ):
         if not isinstance(given, kind):
             raise UserError(f"metric '{name}', {written_in(metric)}: {what}, not {type(given).__name__}")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise UserError(f"metric '{name}', {written_in(metric)}: `compute` returns a number that no float holds")
 
 
 def _tensors(assembly: Assembly, inference: Inference, direction: Direction, item: Item, index: int) -> CroppedTensors:

@@ -23,6 +23,7 @@ from translate_core.contracts.given import Given
 from translate_core.errors import UserError, described, ended_by_component, raised_at
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
+from translate_core.training.checked_data import length_of, split_in_epoch
 from translate_core.training.workers import WorkerWatch, raise_file_limit
 
 
@@ -87,7 +88,7 @@ class _Steps(TorchDataset[list[Item] | Exception]):
         self.size = size
         self.sampling = sampling
         self.given = given
-        self.length = len(split)
+        self.length = length_of(split)
         self.epoch = sampling.epoch(self.length)
         self._order = lru_cache(maxsize=8)(self._shuffled)
 
@@ -140,7 +141,7 @@ class _Steps(TorchDataset[list[Item] | Exception]):
         further = ("draw", draw) if draw else ()
         index = int(self._order(epoch, draw)[place]) if self.split.shuffled or draw else place
         rng = numpy_generator(self.sampling.seed, "image", epoch, place, *further)
-        return self.split.in_epoch(epoch).draw(index, rng)
+        return split_in_epoch(self.split, epoch).draw(index, rng)
 
     def _shuffled(self, epoch: int, draw: int) -> np.ndarray:
         further = ("draw", draw) if draw else ()

@@ -16,7 +16,7 @@ from translate_core.contracts.network import Calls, Network
 from translate_core.contracts.update import Update
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
-from translate_core.training.checked_item import test_image
+from translate_core.training.checked_data import length_of, test_image
 
 _ANY_SIZE = 256
 """Height and width that are tried where the images of a dataset differ in size."""
@@ -82,7 +82,7 @@ class MetaBatches:
     def test(self, direction: Direction) -> dict[str, Tensor]:
         """The tensors that a test image of a direction gives."""
         split = self._dataset.test.get(direction.source)
-        supplied = tuple(test_image(split, 0)) if split is not None and len(split) else (direction.source_tensor,)
+        supplied = tuple(test_image(split, 0)) if split is not None and length_of(split) else (direction.source_tensor,)
         images = {}
         for own in supplied:
             source = own == direction.source_tensor

@@ -25,7 +25,7 @@ from translate_core.storage import embeddings
 from translate_core.storage.record import fingerprint_of
 from translate_core.storage.run_folder import folder_name
 from translate_core.training.build import Assembly
-from translate_core.training.checked_item import test_image
+from translate_core.training.checked_data import length_of, test_image
 from translate_core.training.inference import CroppedTensors
 from translate_core.training.shape_check import Comparison
 
@@ -63,7 +63,7 @@ class References:
         count: so many of the first; None for all.
         """
         dataset = self._assembly.dataset
-        available = len(dataset.test[domain] if split == "test" else dataset.train)
+        available = length_of(dataset.test[domain] if split == "test" else dataset.train)
         key = (embedding, domain, split, available if count is None else count)
         if key not in self._sets:
             self._sets[key] = self._kept(*key)
@@ -101,7 +101,7 @@ class References:
             while batch := list(islice(same, _BATCH)):
                 images = to_unit_range(torch.stack(batch).to(self._assembly.device), self._assembly.precision.dtype)
                 rows.append(embedding(images))
-        available = len(self._assembly.dataset.test[domain]) if split == "test" else count
+        available = length_of(self._assembly.dataset.test[domain]) if split == "test" else count
         which = f"test images of {domain}" if split == "test" else f"training images of {domain} as drawn in an epoch"
         return ImageSet(concatenated(rows), counted(count, available, which) + at_size(sizes))
 
