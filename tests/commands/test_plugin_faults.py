@@ -224,7 +224,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "dataset draws other sizes": (data("narrow"), r"dataset 'mine' of plugin faulty\.py failed: `draw` (must|returns) .*"),
     "dataset draws other sizes in a loader": (data("narrow", workers=1), r"dataset 'mine' of plugin faulty\.py failed: `draw` (must|returns) .*"),
     "dataset draws other names": (data("other names"), r"dataset 'mine' of plugin faulty\.py failed: `draw` (must|returns) .*"),
-    "dataset draws no tensors": (data("no tensors"), r"dataset 'mine' of plugin faulty\.py failed: `draw` (must|returns) .*"),
+    "dataset draws no tensors": (data("no tensors"), r"a draw of Draws \(faulty\.py\) must be tensors by name, not real_A: int, real_B: int"),
     "dataset has a length below 0": (data("negative"), r"`len` of Draws \(faulty\.py\) fails: .*"),
     "dataset has a length that is text": (data("text"), r"`len` of Draws \(faulty\.py\) fails: .*"),
     "dataset names images by numbers": (data("names", sample_every="2 steps"), r".*"),

@@ -29,7 +29,12 @@ CASES = (
         "networks/H cannot be saved: its `state_dict` returns NoneType, not a dict",
     ),
     ("test.name", 2, RETURNED["complex"], "`name` of Test (faulty.py) must return a text, not complex"),
-    ("dataset.kinds", 1, RETURNED["a function"], "`kinds` of Images (faulty.py) must be a mapping, not function"),
+    (
+        "dataset.kinds",
+        1,
+        RETURNED["a function"],
+        "`kinds` of Images (faulty.py) must be a mapping of names to texts, not function",
+    ),
     ("network.state_dict", 3, RETURNED["an empty list"], "`state_dict` of Tone (faulty.py) must return a dict"),
     ("schedule.state_dict", 1, RETURNED["-1"], "`state_dict` of schedule Wave (faulty.py) must return a dict, not int"),
     ("observer.state_dict", 1, RETURNED["text"], "observer 'own': `state_dict` must return a dict, not str"),

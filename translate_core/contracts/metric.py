@@ -84,11 +84,17 @@ def concatenated(embedded: Sequence[Embedded]) -> Embedded:
     first = embedded[0]
     try:
         if isinstance(first, Tensor):
-            return cast("Embedded", torch.cat(cast("list[Tensor]", list(embedded))))
-        return cast("Embedded", tuple(torch.cat(parts) for parts in zip(*embedded, strict=True)))
+            return cast("Embedded", _with_values(torch.cat(cast("list[Tensor]", list(embedded)))))
+        return cast("Embedded", tuple(_with_values(torch.cat(parts)) for parts in zip(*embedded, strict=True)))
     except (RuntimeError, TypeError, ValueError) as error:
         if is_out_of_memory(error):
             raise
         raise EmbeddingError(
             f"its embedding must return a tensor, or as many each time, with a row or more: {error}"
         ) from error
+
+
+def _with_values(rows: Tensor) -> Tensor:
+    if rows.is_meta:
+        raise ValueError("a tensor on the meta device has no values")
+    return rows

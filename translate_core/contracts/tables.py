@@ -7,7 +7,7 @@ from typing import Any
 
 from translate_core.contracts.adversarial import adversarial_pair
 from translate_core.contracts.direction import Direction
-from translate_core.contracts.given import KINDS_OF_DATA, given_of
+from translate_core.contracts.given import KINDS_OF_DATA, Given, given_of
 from translate_core.contracts.method import Method
 from translate_core.contracts.role import Role
 from translate_core.contracts.update import Update, updates_of
@@ -23,6 +23,18 @@ _KINDS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
+_ITEMS: tuple[tuple[str, Any, str], ...] = (
+    ("roles", Role, "roles"),
+    ("order", str | Update, "sides and updates"),
+    ("given", str | Given, "names and `Given`s"),
+    ("directions", Direction, "directions"),
+)
+
+
+def _items(table: Any) -> list[object]:
+    return list(table.values() if isinstance(table, Mapping) else table)
+
+
 def table_faults(method: Method | type[Method], kinds: Collection[str]) -> list[str]:
     """What is wrong with the tables of a method, or with those of its class, in sentences that begin with "it".
 
@@ -32,6 +44,12 @@ def table_faults(method: Method | type[Method], kinds: Collection[str]) -> list[
         f"its `{name}` must be a {words}, not {type(getattr(method, name)).__name__}"
         for name, kind, words in _KINDS
         if not isinstance(getattr(method, name, ()), kind)
+    ]
+    unlike = unlike or [
+        f"its `{name}` must hold {words}, not {type(item).__name__}"
+        for name, kind, words in _ITEMS
+        for item in _items(getattr(method, name, ()))
+        if not isinstance(item, kind)
     ]
     if unlike:
         return unlike

@@ -15,6 +15,8 @@ _ATTRIBUTES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     ("test", "a mapping of domains to TestSplits", lambda value: _maps(value, lambda item: _is_split(item, "name"))),
     ("channels", "a mapping of domains to numbers", lambda value: _maps(value, lambda item: isinstance(item, int))),
     ("kinds", "a mapping of names to texts", lambda value: _maps(value, lambda item: isinstance(item, str))),
+    ("domains", "a tuple of texts", lambda value: _lists(value, str)),
+    ("classes", "a tuple of texts", lambda value: _lists(value, str)),
     ("folders", "a list of paths", lambda value: _lists(value, Path)),
     ("size", "(height, width) or None", lambda value: value is None or (_lists(value, int) and _pair(value))),
 )
@@ -67,11 +69,15 @@ def split_in_epoch(split: TrainSplit, epoch: int) -> TrainSplit:
 
 def test_image(split: TestSplit, index: int) -> Item:
     """An item of a test split. Raises UserError for anything but tensors by name."""
-    item: object = split[index]
+    return tensors_by_name(split[index], f"test image {index} of {written_in(split)}")
+
+
+def tensors_by_name(item: object, what: str) -> Item:
+    """An item of a split. what: the item, in words. Raises UserError for anything but tensors by name."""
     if isinstance(item, Mapping) and all(isinstance(name, str) for name in item):
         if all(isinstance(value, Tensor) for value in item.values()):
             return dict(item)
         found = ", ".join(f"{name}: {type(value).__name__}" for name, value in item.items())
     else:
         found = type(item).__name__
-    raise UserError(f"test image {index} of {written_in(split)} must be tensors by name, not {found}")
+    raise UserError(f"{what} must be tensors by name, not {found}")

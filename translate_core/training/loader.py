@@ -20,10 +20,10 @@ from torch.utils.data import Dataset as TorchDataset
 from translate_core.components.plugins import import_files, imported_files
 from translate_core.contracts.dataset import Item, TrainSplit
 from translate_core.contracts.given import Given
-from translate_core.errors import UserError, described, ended_by_component, raised_at
+from translate_core.errors import UserError, described, ended_by_component, raised_at, written_in
 from translate_core.runtime.randomness import numpy_generator
 from translate_core.runtime.ranks import Ranks
-from translate_core.training.checked_data import length_of, split_in_epoch
+from translate_core.training.checked_data import length_of, split_in_epoch, tensors_by_name
 from translate_core.training.workers import WorkerWatch, raise_file_limit
 
 
@@ -141,7 +141,8 @@ class _Steps(TorchDataset[list[Item] | Exception]):
         further = ("draw", draw) if draw else ()
         index = int(self._order(epoch, draw)[place]) if self.split.shuffled or draw else place
         rng = numpy_generator(self.sampling.seed, "image", epoch, place, *further)
-        return split_in_epoch(self.split, epoch).draw(index, rng)
+        split = split_in_epoch(self.split, epoch)
+        return tensors_by_name(split.draw(index, rng), f"a draw of {written_in(split)}")
 
     def _shuffled(self, epoch: int, draw: int) -> np.ndarray:
         further = ("draw", draw) if draw else ()

@@ -14,9 +14,10 @@ from translate_core.contracts.given import GivenKind, given_of
 from translate_core.contracts.method import Method
 from translate_core.contracts.network import Calls, Network
 from translate_core.contracts.update import Update
+from translate_core.errors import written_in
 from translate_core.recipe.resolved import ResolvedRecipe
 from translate_core.runtime.randomness import Draws, numpy_generator
-from translate_core.training.checked_data import length_of, test_image
+from translate_core.training.checked_data import length_of, tensors_by_name, test_image
 
 _ANY_SIZE = 256
 """Height and width that are tried where the images of a dataset differ in size."""
@@ -73,7 +74,8 @@ class MetaBatches:
     @cached_property
     def drawn(self) -> Mapping[str, Tensor]:
         """One example of the training data."""
-        return self._dataset.train.draw(0, numpy_generator(0, "shape check"))
+        train = self._dataset.train
+        return tensors_by_name(train.draw(0, numpy_generator(0, "shape check")), f"a draw of {written_in(train)}")
 
     def training(self) -> dict[str, Tensor]:
         """The tensors that the data give in training."""
